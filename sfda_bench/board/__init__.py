@@ -1,0 +1,1 @@
+"""Reported numbers, verdicts, tables, pages, regression check."""

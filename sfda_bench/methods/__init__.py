@@ -1,0 +1,1 @@
+"""One file a method, holding only what is particular to it."""

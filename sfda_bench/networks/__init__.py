@@ -1,0 +1,1 @@
+"""What MMSegmentation lacks, and checkpoint conversion."""

@@ -1,0 +1,1 @@
+"""Confusion counts, protocols, scores, statistics: pure functions."""

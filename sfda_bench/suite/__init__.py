@@ -1,0 +1,1 @@
+"""Plan, identity, store, stage process, executors, data guard."""
