@@ -1,1 +1,1 @@
-"""Confusion counts, protocols, scores, statistics: pure functions."""
+"""Confusion counts, protocols, scores and statistics: pure functions on arrays, without torch."""
