@@ -1,0 +1,66 @@
+# DeepLabV2 with the Caffe ResNet-101 of the AdaptSegNet / ADVENT line, all four branches summed.
+# Source recipe: the lineage's source-only training (last iterate, not best); see `source`.
+network = dict(
+    name='deeplabv2_r101',
+    title='DeepLabV2 (Caffe ResNet-101)',
+    input=dict(
+        channel_order='bgr',
+        mean=[104.00698793, 116.66876762, 122.67891434],
+        std=[1.0, 1.0, 1.0],
+        lib='pillow',
+        mode='bicubic',
+    ),
+    align_corners=True,
+    num_classes=19,
+    inference=['dlv2_caffe', 'dlv2_caffe_msflip', 'camvid', 'pocket'],
+    source=dict(
+        # whole images, resized (h, w); the key is the source's folder
+        resize=dict(gta5=(720, 1280), synthia=(760, 1280), cityscapes=(512, 1024)),
+        init=dict(checkpoint='weights/deeplabv2_r101_init.pth', converter='dlv2_scale_init'),
+        iters=80000,
+        batch_size=1,
+        crop_size=None,
+        flip=True,
+        blur=dict(prob=0.5, radius=(0.0, 1.0)),
+        optim_wrapper=dict(
+            type='OptimWrapper',
+            optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
+            paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}),
+        ),
+        # the horizon is 200 000 although training stops at 80 000
+        param_scheduler=[
+            dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=200000, by_epoch=False)
+        ],
+    ),
+)
+
+model = dict(
+    type='EncoderDecoder',
+    pretrained=None,
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[104.00698793, 116.66876762, 122.67891434],
+        std=[1.0, 1.0, 1.0],
+        bgr_to_rgb=False,
+        pad_val=0,
+        seg_pad_val=255,
+    ),
+    backbone=dict(
+        type='CaffeResNet',
+        depth=101,
+        out_indices=(3,),
+        norm_cfg=dict(type='BN', requires_grad=False),
+        norm_eval=False,
+    ),
+    decode_head=dict(
+        type='DLV2Head',
+        in_channels=2048,
+        in_index=0,
+        num_classes=19,
+        num_branches=4,
+        align_corners=True,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
