@@ -1,0 +1,65 @@
+"""Shared ranks and tie groups."""
+
+import numpy as np
+import pytest
+
+from sfda_bench.scoring import ranking as R
+from sfda_bench.scoring.statistics import Parts
+
+
+def method(name, gain, seeds=(0, 1, 2), images=60, noise=0.003, seed_noise=0.0):
+    base = np.random.default_rng(0)
+    union = base.integers(500, 900, (images, 7)).astype(float)
+    rate = 0.5 + base.normal(0, 0.1, (images, 1))
+    rng = np.random.default_rng(int(name))
+    parts = []
+    for _ in seeds:
+        own = rate + gain + rng.normal(0, noise, (images, 1)) + rng.normal(0, seed_noise)
+        parts.append(Parts(union * np.clip(own, 0, 1), union))
+    return R.Contestant(name, tuple(seeds), tuple(parts))
+
+
+def board(*contestants):
+    drawn = {c.name: R.draw(c, 2000) for c in contestants}
+    pairs = R.compare_all(drawn)
+    means = {name: item.mean for name, item in drawn.items()}
+    return means, pairs
+
+
+def test_ranks_are_shared_where_nothing_separates():
+    means, pairs = board(method('1', 0.05), method('2', 0.0501), method('3', 0.0))
+    assert R.shared_ranks(means, pairs) == {'1': 1, '2': 1, '3': 3}
+    assert [sorted(group) for group in R.tie_groups(means, pairs)] == [['1', '2'], ['3']]
+
+
+def pair(a, b, difference, p):
+    return R.Pair(a, b, difference, 0, 0, p, p)
+
+
+def test_ties_need_not_be_transitive():
+    means = {'a': 3.0, 'b': 2.0, 'c': 1.0}
+    pairs = [pair('a', 'b', 1, 0.3), pair('b', 'c', 1, 0.3), pair('a', 'c', 2, 0.01)]
+    assert R.tie_groups(means, pairs) == [['a', 'b'], ['b', 'c']]
+    assert R.shared_ranks(means, pairs) == {'a': 1, 'b': 1, 'c': 2}
+
+
+def test_seed_noise_widens_a_comparison():
+    quiet = board(method('1', 0.01), method('2', 0.0))[1][0]
+    loud = board(method('1', 0.01, seed_noise=0.05), method('2', 0.0, seed_noise=0.05))[1][0]
+    assert quiet.p < 1e-6 < 1e-2 < loud.p
+
+
+def test_seeds_are_paired_when_shared():
+    values = np.array([40.0, 45.0, 50.0])
+    empty = np.zeros((3, 4))
+    a, b = R.Drawn((0, 1, 2), values + 1, empty), R.Drawn((0, 1, 2), values, empty)
+    assert R.seed_error(a, b) == (0, 2)
+    other = R.Drawn((3, 4, 5), values, empty)
+    error, freedom = R.seed_error(a, other)
+    assert error == pytest.approx(5 / np.sqrt(3) * np.sqrt(2)) and freedom == 2
+
+
+def test_one_seed_has_no_seed_error():
+    one = R.draw(method('1', 0.0, seeds=(0,)), 100)
+    assert R.seed_error(one, one)[0] == 0
+    assert one.interval()[0] < one.mean < one.interval()[1]
