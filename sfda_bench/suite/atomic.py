@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_with(path: Path, writer: Callable[[Path], None]) -> None:
-    """Call ``writer(temporary path)`` in the target's folder, flush it to disk, rename it in place."""
+    """Call ``writer(temporary path)`` in the target's folder, flush to disk, rename in place."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')

@@ -19,7 +19,7 @@ from sfda_bench.suite.atomic import write_bytes, write_text
 SCHEMA_VERSION = 1
 Track = Literal['source-free', 'black-box', 'test-time', 'uda', 'bound']
 Fidelity = Literal['official', 'paper', 'reconstructed']
-GuardVerdict = Literal['sealed', 'audited', 'unguarded', 'open']
+GuardVerdict = Literal['sealed', 'audited', 'unguarded', 'open', 'none']
 
 
 class Strict(BaseModel):
@@ -77,8 +77,9 @@ class SourceRef(Strict):
 class Guard(Strict):
     """What the adaptation process was allowed to read.
 
-    ``sealed``: enforced by the kernel. ``audited``: watched by an audit hook. ``unguarded``: switched
-    off by the user. ``open``: the method's track may read labels or source data.
+    ``sealed``: enforced by the kernel. ``audited``: watched by an audit hook. ``unguarded``:
+    switched off by the user. ``open``: the method's track may read labels or source data.
+    ``none``: nothing was adapted.
     """
 
     verdict: GuardVerdict

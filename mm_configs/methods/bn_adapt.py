@@ -1,0 +1,30 @@
+card = dict(
+    name='bn_adapt',
+    title='BN-adapt',
+    track='source-free',
+    fidelity='paper',
+    summary='Batch-norm statistics recomputed on the unlabelled target; no gradient.',
+    paper='Li et al., Revisiting Batch Normalization for Practical Domain Adaptation, 2016',
+    arxiv='1603.04779',
+    deviations=[
+        'Statistics are the plain average over mini-batches of one pass over the target images.',
+    ],
+)
+stages = [
+    dict(
+        name='adapt',
+        adapter=dict(type='BNAdapt'),
+        iters=100,
+        batch_size=4,
+        crop_size=None,
+        flip=False,
+        # mmengine's Runner wants an optimiser; the adapter never steps it.
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.0)),
+    ),
+]
+profiles = dict(
+    pocket=dict(adapt=dict(iters=30)),
+    camvid=dict(adapt=dict(iters=92)),
+    paper=dict(adapt=dict(iters=744)),
+)
+skip = {}

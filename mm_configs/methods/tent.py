@@ -1,0 +1,33 @@
+card = dict(
+    name='tent',
+    title='Tent (offline)',
+    track='source-free',
+    fidelity='paper',
+    summary='Entropy minimisation over the scale and shift of normalisation layers.',
+    paper='Wang et al., Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021',
+    arxiv='2006.10726',
+    code='https://github.com/DequanWang/tent',
+    deviations=[
+        'Offline: trained on the target training images and scored afterwards; the paper adapts '
+        'online on the test stream.',
+        'The running statistics are updated on the way and used for scoring.',
+    ],
+)
+stages = [
+    dict(
+        name='adapt',
+        adapter=dict(type='Tent', norm_mode='train', trainable='norm_affine', dropout=False),
+        iters=200,
+        batch_size=4,
+        crop_size=None,
+        flip=True,
+        optim_wrapper=dict(
+            type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.999))
+        ),
+    ),
+]
+profiles = dict(
+    pocket=dict(adapt=dict(iters=60)),
+    camvid=dict(adapt=dict(iters=184)),
+    paper=dict(adapt=dict(iters=1488)),
+)

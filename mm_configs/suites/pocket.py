@@ -1,0 +1,12 @@
+# The pocket suite: three tasks on rendered streets, minutes on a laptop. It checks the machinery
+# and catches regressions; its numbers say nothing about a method on real images.
+suite = dict(
+    name='pocket',
+    title='Pocket world (rendered, 96 x 192)',
+    tasks=['gta5_to_cityscapes', 'synthia_to_cityscapes', 'cityscapes_to_acdc'],
+    networks=['deeplabv2_pocket'],
+    seeds=[0],
+    profile='pocket',
+    inference='pocket',
+    renders=dict(),
+)

@@ -1,0 +1,176 @@
+"""The base of all adapters: a model that *has* a segmentor and trains it without labels.
+
+An adapter is a mmseg model, so a stage stays a stock mmengine ``Runner``. It wires views of the
+target images to losses; the segmentor inside is any mmseg network, loads a plain source checkpoint
+and is exported as one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Literal
+
+import torch
+from mmseg.models.segmentors.base import BaseSegmentor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sfda_bench.adapt.norm import NormMode, set_norm_mode
+from sfda_bench.errors import BenchError, require_known
+from sfda_bench.registry import MODELS
+
+Trainable = Literal['all', 'norm_affine', 'none']
+
+
+@MODELS.register_module()
+class Adapter(BaseSegmentor):
+    """Losses on the student alone; a method overrides :meth:`losses`.
+
+    Args:
+        segmentor: Config of the network (a mmseg segmentor with its data preprocessor).
+        norm_mode: What the student's batch-norm layers do during adaptation, see
+            :func:`~sfda_bench.adapt.norm.set_norm_mode`.
+        trainable: Which parameters receive gradients: ``'all'``, ``'norm_affine'`` (weight and
+            bias of normalisation layers, as in Tent) or ``'none'``.
+        dropout: Whether dropout layers of the student are active.
+        init_cfg: Kept for mmengine; weights come from the parent stage's checkpoint.
+    """
+
+    #: Modules that are loaded from a plain source checkpoint (a teacher adds its name).
+    student_like: tuple[str, ...] = ('student',)
+
+    def __init__(
+        self,
+        segmentor: dict[str, Any],
+        norm_mode: NormMode = 'train',
+        trainable: Trainable = 'all',
+        dropout: bool = True,
+        init_cfg: dict | None = None,
+    ) -> None:
+        segmentor = dict(segmentor)
+        preprocessor = segmentor.pop('data_preprocessor', None)
+        super().__init__(data_preprocessor=preprocessor, init_cfg=init_cfg)
+        self.student = MODELS.build(segmentor)
+        self.norm_mode = norm_mode
+        self.trainable = require_known('trainable', trainable, ('all', 'norm_affine', 'none'))
+        self.dropout = dropout
+        self.prediction_histogram: Tensor | None = None
+        self._set_trainable()
+        self._register_load_state_dict_pre_hook(self._accept_plain_checkpoint)
+
+    # --- what a method overrides ----------------------------------------------------------------
+
+    def losses(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses on one batch of unlabelled target images.
+
+        Args:
+            views: ``{'image': (N, 3, H, W)}``, normalised as the network expects.
+
+        Returns:
+            Named values; those with ``loss`` in their name are summed and minimised.
+        """
+        raise NotImplementedError(f'{type(self).__name__} must define losses(views)')
+
+    # --- what methods use -----------------------------------------------------------------------
+
+    @property
+    def num_classes(self) -> int:
+        """Number of output channels of the student."""
+        return self.student.decode_head.num_classes
+
+    def logits(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Student logits (N, C, h, w) at feature resolution, or at ``size`` = (H, W) if given."""
+        output = self.student.decode_head(self.student.extract_feat(images))
+        if size is not None:
+            output = nn.functional.interpolate(
+                output, size=size, mode='bilinear', align_corners=self.align_corners
+            )
+        self.note_prediction(output)
+        return output
+
+    @torch.no_grad()
+    def note_prediction(self, logits: Tensor) -> None:
+        """Keep the class histogram of ``logits`` for the early warnings."""
+        labels = logits.detach().argmax(dim=1).flatten()
+        self.prediction_histogram = torch.bincount(labels, minlength=logits.shape[1])
+
+    # --- wiring ---------------------------------------------------------------------------------
+
+    def _set_trainable(self) -> None:
+        if self.trainable == 'all':
+            return
+        self.student.requires_grad_(False)
+        if self.trainable == 'norm_affine':
+            layers = [m for m in self.student.modules() if isinstance(m, (_BatchNorm, nn.LayerNorm))]
+            parameters = [p for m in layers for p in m.parameters()]
+            if not parameters:
+                raise BenchError(
+                    f'the network of {type(self).__name__} has no affine normalisation layers',
+                    'batch-norm or layer-norm parameters to train',
+                    'use another network, or trainable="all"',
+                )
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> Adapter:
+        """Set training mode; the loop calls this before every iteration."""
+        super().train(mode)
+        if mode:
+            set_norm_mode(self.student, self.norm_mode)
+            if not self.dropout:
+                for module in self.student.modules():
+                    if isinstance(module, nn.modules.dropout._DropoutNd):
+                        module.eval()
+        return self
+
+    def export_module(self) -> nn.Module:
+        """The network that is scored and handed on."""
+        return self.student
+
+    def _accept_plain_checkpoint(self, state_dict: OrderedDict, prefix: str, *_: Any) -> None:
+        """Fill every student-like module from a plain segmentor checkpoint."""
+        own = set(self.student_like)
+        keys = [key for key in state_dict if key.startswith(prefix)]
+        if any(key[len(prefix) :].split('.')[0] in own for key in keys):
+            return
+        expected = set(self.student.state_dict())
+        found = {key[len(prefix) :] for key in keys}
+        missing = sorted(k for k in expected - found if not k.endswith('num_batches_tracked'))
+        left = sorted(found - expected)
+        if missing or left:
+            raise BenchError(
+                f'the source checkpoint does not fit the network: {len(missing)} keys missing '
+                f'({", ".join(missing[:3])} ...), {len(left)} left over ({", ".join(left[:3])} ...)',
+                'exactly the keys of the plain segmentor',
+                'python tools/convert_checkpoint.py inspect FILE',
+            )
+        for key in keys:
+            value = state_dict.pop(key)
+            for name in self.student_like:
+                state_dict[f'{prefix}{name}.{key[len(prefix) :]}'] = value.clone()
+
+    # --- mmseg's segmentor interface ------------------------------------------------------------
+
+    @property
+    def align_corners(self) -> bool:
+        """How the student's head resizes its logits."""
+        return self.student.align_corners
+
+    def loss(self, inputs: Tensor, data_samples: list | None = None) -> dict[str, Tensor]:
+        """Losses of one training batch; labels, if any came along, are not looked at."""
+        return self.losses({'image': inputs})
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        """Features of the student."""
+        return self.student.extract_feat(inputs)
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits of the student, as mmseg defines them."""
+        return self.student.encode_decode(inputs, batch_img_metas)
+
+    def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
+        """Predictions of the exported network."""
+        return self.export_module().predict(inputs, data_samples)  # type: ignore[operator]
+
+    def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
+        return self.student._forward(inputs, data_samples)

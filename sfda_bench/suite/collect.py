@@ -1,0 +1,174 @@
+"""From finished stages to a record."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from sfda_bench.scoring.scores import score
+from sfda_bench.suite.compose import COUNTS_NAME, FINAL_NAME
+from sfda_bench.suite.identity import PACKAGE_ROOT, digest
+from sfda_bench.suite.plan import Entry, Plan, Stage
+from sfda_bench.suite.record import (
+    Code,
+    Cost,
+    Guard,
+    Record,
+    Scores,
+    SourceRef,
+    StageRef,
+    counts_digest,
+    load_counts,
+    save_record,
+)
+from sfda_bench.suite.store import Store
+
+
+def is_complete(entry: Entry, store: Store) -> bool:
+    """Whether all stages of an entry are done."""
+    if entry.skip:
+        return False
+    return all(store.is_done(stage_id) for stage_id in [*entry.stages, entry.source_score])
+
+
+def write_record(entry: Entry, plan: Plan, store: Store, folder: Path) -> Path | None:
+    """Write the record of a finished entry, unless the same one stands there already.
+
+    Returns:
+        Its path if something was written.
+    """
+    counts_path = store.path(entry.stages[-1]) / COUNTS_NAME
+    counts, ids, conditions = load_counts(counts_path)
+    record = build_record(entry, plan, store)
+    path = Path(folder) / record.entry.suite / f'{record.entry.slug}.json'
+    if path.is_file():
+        try:
+            old = Record.model_validate_json(path.read_text())
+        except ValueError:
+            old = None
+        if old is not None and _same(old, record):
+            return None
+    return save_record(record, counts, ids, conditions, folder)
+
+
+def _same(old: Record, new: Record) -> bool:
+    """Whether two records state the same result of the same stages."""
+    volatile = {'created', 'code', 'cost', 'hardware', 'versions'}
+    same_code = old.code.fingerprint == new.code.fingerprint
+    return same_code and old.model_dump(exclude=volatile) == new.model_dump(exclude=volatile)
+
+
+def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
+    """The record of an entry whose stages are all done."""
+    stages = [plan.stages[stage_id] for stage_id in entry.stages]
+    own = [stage for stage in stages[1:] if stage.kind != 'score']
+    results = [_result(store, stage.id) for stage in own]
+    counts, ids, conditions = load_counts(store.path(entry.stages[-1]) / COUNTS_NAME)
+    source_counts, _, source_conditions = load_counts(store.path(entry.source_score) / COUNTS_NAME)
+    scored = score(counts, conditions, entry.scoring)
+    source = stages[0]
+    warnings = [w for result in results for w in result.get('warnings', [])]
+    source_miou = score(source_counts, source_conditions, entry.scoring).miou
+    if own and scored.miou is not None and source_miou is not None and scored.miou < source_miou:
+        warnings.append(f'worse than source-only by {source_miou - scored.miou:.2f} mIoU')
+    facts = _result(store, entry.stages[-1])
+    return Record(
+        entry=entry.key,
+        profile=entry.profile,
+        track=entry.method.card.track,
+        fidelity=entry.method.card.fidelity,
+        inference_protocol=entry.inference.ref,
+        scoring_protocol=entry.scoring.ref,
+        predict_on=entry.method.card.predict_on,
+        stages=[StageRef(name=s.name, kind=_kind(s), id=s.id) for s in stages],
+        scores=Scores(
+            miou=scored.miou,
+            per_class=scored.per_class,
+            per_condition=scored.per_condition,
+            images=len(ids),
+        ),
+        counts_file=f'{entry.key.slug}.npz',
+        counts_sha256=counts_digest(counts, ids, conditions),
+        source=SourceRef(
+            stage_id=source.id,
+            sha256=_status(store, source.id).outputs[FINAL_NAME],
+            origin=source.config['stage'].get('origin') or f'trained here ({source.title})',
+            miou=source_miou,
+        ),
+        data=_data(stages),
+        code=Code(fingerprint=digest([s.code for s in stages]), **commit()),
+        versions=facts.get('versions', {}),
+        hardware=facts.get('hardware', {}),
+        cost=_cost(results, _result(store, source.id)),
+        guard=_guard(results, entry),
+        warnings=warnings,
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+    )
+
+
+def _kind(stage: Stage) -> Any:
+    return 'source' if stage.name == 'source' else stage.kind
+
+
+def _data(stages: list[Stage]) -> dict[str, str]:
+    """Fingerprints by role; the source stage's training data count as ``source``."""
+    found: dict[str, str] = {}
+    for stage in stages:
+        for role, fingerprint in stage.data.items():
+            found['source' if stage.name == 'source' else role] = fingerprint
+    return found
+
+
+def _status(store: Store, stage_id: str):
+    status = store.status(stage_id)
+    if status is None:
+        raise FileNotFoundError(f'stage {stage_id} has no valid stage.json in {store.root}')
+    return status
+
+
+def _result(store: Store, stage_id: str) -> dict[str, Any]:
+    return _status(store, stage_id).result
+
+
+def _cost(results: list[dict[str, Any]], source: dict[str, Any]) -> Cost:
+    def total(key: str) -> list[float]:
+        return [r[key] for r in results if r.get(key) is not None]
+
+    wall, speed, memory = (
+        total('wall_seconds'), total('images_per_second'), total('peak_memory_mb')
+    )  # fmt: skip
+    return Cost(
+        wall_seconds=round(sum(wall), 3) if wall else (0.0 if not results else None),
+        images_per_second=min(speed) if speed else None,
+        peak_memory_mb=max(memory) if memory else None,
+        source_wall_seconds=source.get('wall_seconds'),
+    )
+
+
+def _guard(results: list[dict[str, Any]], entry: Entry) -> Guard:
+    """The weakest verdict of the entry's own stages."""
+    order = ['open', 'unguarded', 'audited', 'sealed']
+    guards = [r['guard'] for r in results if 'guard' in r]
+    if not guards:
+        return Guard(verdict='open' if results else 'none')
+    verdict = min((g['verdict'] for g in guards), key=order.index)
+    granted = sorted({Path(p).name for g in guards for p in g['granted']})
+    return Guard(verdict=verdict, granted=granted)
+
+
+@functools.lru_cache(maxsize=1)
+def commit() -> dict[str, Any]:
+    """Git commit of the code and whether it has uncommitted changes, ``None`` where unknown."""
+
+    def git(*args: str) -> str:
+        command = ['git', '-C', str(PACKAGE_ROOT.parent), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git('status', '--porcelain', '--', 'sfda_bench', 'mm_configs')
+        return {'commit': git('rev-parse', 'HEAD'), 'dirty': bool(changed)}
+    except (OSError, subprocess.CalledProcessError):
+        return {'commit': None, 'dirty': None}

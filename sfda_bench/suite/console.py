@@ -1,0 +1,142 @@
+"""What the suite says to people: one status line a stage, a plan, a closing summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, TextIO
+
+from tabulate import tabulate
+
+from sfda_bench.suite.plan import Plan, Stage
+from sfda_bench.suite.run import Summary
+from sfda_bench.suite.store import LOG_FILE, Store
+
+_COLOURS = {'done': 32, 'running': 36, 'failed': 31, 'diverged': 31, 'skipped': 33}
+
+
+class Console:
+    """Prints the progress of a call.
+
+    Args:
+        store: For results and logs.
+        total: Number of stages that will run.
+        stream: Where to print; colours only on a terminal.
+        quiet: Print nothing (with ``--json``).
+    """
+
+    def __init__(
+        self, store: Store, total: int = 0, stream: TextIO | None = None, quiet: bool = False
+    ) -> None:
+        self.store, self.total, self.quiet = store, total, quiet
+        self.stream = stream or sys.stdout
+        self.finished = 0
+        self.began: dict[str, float] = {}
+
+    def say(self, text: str = '') -> None:
+        """Print a line."""
+        if not self.quiet:
+            print(text, file=self.stream, flush=True)
+
+    def stage(self, stage: Stage, state: str, reason: str) -> None:
+        """One status line for a change of state."""
+        if state == 'running':
+            self.began[stage.id] = time.monotonic()
+            self.say(f'  {self._colour("running", state)}  {stage.id}  {stage.title}')
+            return
+        self.finished += 1
+        spent = time.monotonic() - self.began.get(stage.id, time.monotonic())
+        line = f'  {self._colour(state, f"{state:<8}")} {stage.id}  {stage.title}'
+        line += f'  {spent:.0f} s  [{self.finished}/{self.total}]'
+        self.say(line + (f'\n           {reason}' if reason else ''))
+
+    def _colour(self, state: str, text: str) -> str:
+        code = _COLOURS.get(state)
+        return f'\033[{code}m{text}\033[0m' if code and self.stream.isatty() else text
+
+    def plan(self, plan: Plan) -> None:
+        """Entries and stages, cached or to run."""
+        rows = [
+            [e.key.task, e.key.network, e.key.method, e.key.seed, _state(e, self.store)]
+            for e in plan.entries
+        ]
+        self.say(tabulate(rows, ['task', 'network', 'method', 'seed', 'entry']))
+        self.say()
+        stages = [
+            [s.id, 'cached' if self.store.is_done(s.id) else 'to run', s.kind, s.title]
+            for s in plan.stages.values()
+        ]
+        self.say(tabulate(stages, ['id', 'state', 'kind', 'stage']))
+        counts = Counter(row[1] for row in stages)
+        self.say(
+            f'\n{len(plan.entries)} entries, {len(stages)} stages: '
+            f'{counts["cached"]} cached, {counts["to run"]} to run'
+        )
+
+    def summary(self, summary: Summary, command: str, seconds: float) -> None:
+        """Failures first, then what was done."""
+        if summary.failures:
+            self.say('\nNot finished:')
+            for stage, state, reason in summary.failures:
+                self.say(f'  {state}  {stage.title}\n    {reason}')
+                if state in ('failed', 'diverged'):
+                    self.say(f'    log: {self.store.path(stage.id) / LOG_FILE}')
+            self.say(f'  retry with: {command}')
+        for entry, reason in summary.incomplete:
+            if entry.skip:
+                self.say(f'  skipped  {entry.key.slug}: {reason}')
+        if not summary.ran:
+            self.say(f'Nothing to run: all {len(summary.cached)} stages are cached.')
+        else:
+            done = sum(state == 'done' for _, state, _ in summary.ran)
+            self.say(f'\nRan {done} stages, {len(summary.cached)} were cached.')
+        self.say(
+            f'{len(summary.written)} records written, {summary.unchanged} unchanged, '
+            f'{len(summary.incomplete)} entries without a result ({seconds:.1f} s).'
+        )
+
+
+def _state(entry, store: Store) -> str:
+    if entry.skip:
+        return f'skipped: {entry.skip}'
+    done = [store.is_done(i) for i in [*entry.stages, entry.source_score]]
+    return 'cached' if all(done) else f'{sum(done)}/{len(done)} stages done'
+
+
+def plan_json(plan: Plan, store: Store) -> dict[str, Any]:
+    """The plan as plain data."""
+    return {
+        'suite': plan.suite,
+        'data_root': str(plan.data_root),
+        'entries': [
+            {**e.key.model_dump(), 'stages': e.stages, 'source_score': e.source_score,
+             'state': _state(e, store)}
+            for e in plan.entries
+        ],
+        'stages': [
+            {'id': s.id, 'name': s.name, 'kind': s.kind, 'title': s.title, 'parents': s.parents,
+             'state': 'cached' if store.is_done(s.id) else 'to run'}
+            for s in plan.stages.values()
+        ],
+    }  # fmt: skip
+
+
+def summary_json(summary: Summary, records: Path) -> dict[str, Any]:
+    """The outcome as plain data."""
+    return {
+        'ran': [{'id': s.id, 'title': s.title, 'state': st, 'reason': r}
+                for s, st, r in summary.ran],
+        'cached': summary.cached,
+        'written': [str(path) for path in summary.written],
+        'unchanged': summary.unchanged,
+        'incomplete': [{**e.key.model_dump(), 'reason': r} for e, r in summary.incomplete],
+        'records': str(records),
+    }  # fmt: skip
+
+
+def dump(data: Any) -> None:
+    """Print plain data as JSON."""
+    print(json.dumps(data, indent=1))

@@ -1,0 +1,135 @@
+"""Stages on this machine: a fork server that has imported torch once, one slot a device."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sfda_bench.suite.executors import Report
+from sfda_bench.suite.plan import Stage
+from sfda_bench.suite.store import Store
+from sfda_bench.suite.worker import EXIT_BUSY, stage_main
+
+POLL_SECONDS = 0.1
+STATES_OF_FAILURE = ('failed', 'diverged', 'interrupted', 'skipped')
+
+
+@dataclass
+class _Running:
+    stage: Stage
+    process: multiprocessing.process.BaseProcess
+    device: str
+
+
+@dataclass
+class LocalExecutor:
+    """Runs stages in worker processes.
+
+    Args:
+        devices: One name a slot: GPU indices, or ``'cpu'`` several times.
+        guard: Whether sealed stages are sealed.
+    """
+
+    devices: Sequence[str]
+    guard: bool = True
+    _states: dict[str, str] = field(default_factory=dict)
+
+    def run(self, stages: Sequence[Stage], store: Store, report: Report) -> None:
+        """Run all stages; on an interrupt end them, note it, and raise again."""
+        os.environ.setdefault('OMP_NUM_THREADS', '1')
+        context = multiprocessing.get_context('forkserver')
+        context.set_forkserver_preload(['sfda_bench.suite.preload'])
+        waiting = list(stages)
+        free = list(self.devices)
+        running: list[_Running] = []
+        self._states = {stage.id: 'planned' for stage in stages}
+        try:
+            while waiting or running:
+                waiting = self._skip_orphans(waiting, store, report)
+                waiting = self._start_ready(waiting, free, running, context, store, report)
+                time.sleep(POLL_SECONDS)
+                self._reap(waiting, free, running, store, report)
+        except BaseException:
+            self._stop(running, store, report)
+            raise
+
+    def _note(self, store: Store, stage: Stage, state: str, reason: str, report: Report) -> None:
+        """Write a state that the stage's own process could not write."""
+        status = store.status(stage.id)
+        if status is not None:
+            status.state, status.reason = state, reason  # type: ignore[assignment]
+            store.write(status)
+        self._states[stage.id] = state
+        report(stage, state, reason)
+
+    def _skip_orphans(self, waiting: list[Stage], store: Store, report: Report) -> list[Stage]:
+        keep = []
+        for stage in waiting:
+            broken = [p for p in stage.parents if self._states.get(p) in STATES_OF_FAILURE]
+            if broken:
+                self._note(store, stage, 'skipped', f'stage {broken[0]} did not finish', report)
+            else:
+                keep.append(stage)
+        return keep
+
+    def _start_ready(self, waiting, free, running, context, store, report) -> list[Stage]:
+        keep = []
+        for stage in waiting:
+            ready = all(self._states.get(p, 'done') == 'done' for p in stage.parents)
+            if not (ready and free):
+                keep.append(stage)
+                continue
+            device = free.pop(0)
+            process = context.Process(
+                target=stage_main,
+                args=(str(store.root), stage.id, self.guard, os.getpid(), device),
+                daemon=False,
+            )
+            process.start()
+            self._states[stage.id] = 'running'
+            running.append(_Running(stage, process, device))
+            report(stage, 'running', '')
+        return keep
+
+    def _reap(self, waiting, free, running, store, report) -> None:
+        for job in list(running):
+            if job.process.is_alive():
+                continue
+            job.process.join()
+            running.remove(job)
+            free.append(job.device)
+            code = job.process.exitcode
+            if code == EXIT_BUSY:
+                # Another suite runs this stage: look again later, its result serves us too.
+                self._states[job.stage.id] = 'planned'
+                waiting.append(job.stage)
+                time.sleep(1.0)
+                continue
+            status = store.status(job.stage.id)
+            state = status.state if status else 'failed'
+            if state == 'running' or status is None:
+                self._note(store, job.stage, 'failed', _death(code), report)
+                continue
+            self._states[job.stage.id] = state
+            report(job.stage, state, status.reason)
+
+    def _stop(self, running: list[_Running], store: Store, report: Report) -> None:
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for job in running:
+            job.process.kill()
+        for job in running:
+            job.process.join()
+            self._note(store, job.stage, 'interrupted', 'stopped by the user', report)
+        signal.signal(signal.SIGINT, previous)
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = ' (out of memory?)' if name == 'SIGKILL' else ''
+        return f'the process was killed by {name}{hint}'
+    return f'the process ended with code {code}'

@@ -1,0 +1,200 @@
+"""What happens inside one stage process: guard, a stock Runner, a plain checkpoint, the facts.
+
+The same function serves the suite's executors and ``tools/train.py`` / ``tools/score.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import socket
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from sfda_bench.errors import BenchError
+from sfda_bench.suite.atomic import write_text
+from sfda_bench.suite.guard import Guard
+
+RESULT_NAME = 'result.json'
+
+
+def silence() -> None:
+    """Silence two known import messages of the stack, and nothing else."""
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    warnings.filterwarnings('ignore', message='The current default scope .* is not .*')
+
+
+def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dict[str, Any]:
+    """Run the stage a resolved config describes, in this process.
+
+    Args:
+        config_file: ``runs/<id>/config.py``.
+        guard: Whether a sealed stage is sealed.
+        resume: Continue from ``resume.pth`` if there is one.
+
+    Returns:
+        The facts for the record, also written to ``result.json``.
+
+    Raises:
+        GuardViolationError: A sealed stage tried to read what it must not.
+        DivergedError: The loss is not finite.
+    """
+    from mmengine.config import Config
+
+    silence()
+    config = Config.fromfile(str(config_file), import_custom_modules=False)
+    stage = config.stage
+    work_dir = Path(config.work_dir)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    watcher, verdict = None, 'open'
+    if stage.get('sealed'):
+        verdict = 'unguarded'
+        if guard:
+            watcher = _guard(config, work_dir)
+            verdict = watcher.seal()
+    began = time.monotonic()
+    try:
+        if 'convert' in stage:
+            _convert(config, work_dir)
+        else:
+            _run(config, work_dir, resume)
+    except Exception:
+        if watcher is not None:
+            watcher.check()
+        raise
+    if watcher is not None:
+        watcher.check()
+    result = _facts(work_dir, time.monotonic() - began)
+    result['guard'] = {'verdict': verdict, 'granted': list(stage.get('grants', []))}
+    write_text(work_dir / RESULT_NAME, json.dumps(result, indent=1))
+    return result
+
+
+def _guard(config: Any, work_dir: Path) -> Guard:
+    readable = [Path(p) for p in config.stage.get('grants', [])]
+    if config.load_from:
+        readable.append(Path(config.load_from))
+    readable += [Path(p) for p in config.stage.get('code_paths', [])]
+    return Guard(readable, [work_dir], [Path(p) for p in config.stage.get('protected', [])])
+
+
+def _run(config: Any, work_dir: Path, resume: bool) -> None:
+    """A stock Runner on the config; training or testing is told by its data loader."""
+    import torch
+    from mmengine.runner import Runner
+
+    from sfda_bench.suite.engine.checkpoint import RESUME_NAME
+
+    if not torch.cuda.is_available():
+        torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
+    config = config.copy()
+    saved = work_dir / RESUME_NAME
+    if resume and 'train_dataloader' in config and saved.is_file():
+        config.load_from, config.resume = str(saved), True
+    import_custom(config)
+    runner = Runner.from_cfg(config)
+    if 'train_dataloader' in config:
+        runner.train()
+        saved.unlink(missing_ok=True)
+    else:
+        runner.test()
+
+
+def import_custom(config: Any) -> None:
+    """Import what the config's ``custom_imports`` names (inside the guard, for method code)."""
+    from mmengine.utils import import_modules_from_strings
+
+    import_modules_from_strings(**config.custom_imports)
+
+
+def _convert(config: Any, work_dir: Path) -> None:
+    """Turn a published checkpoint into a plain one of our network, strictly."""
+    import torch
+
+    from sfda_bench.networks.convert import convert_checkpoint
+    from sfda_bench.suite.atomic import write_with
+    from sfda_bench.suite.compose import FINAL_NAME
+    from sfda_bench.suite.store import sha256_file
+
+    import_custom(config)
+    path, wanted = Path(config.stage.convert_from), config.stage.convert
+    found = sha256_file(path)
+    if wanted.get('sha256') and found != wanted['sha256']:
+        raise BenchError(
+            f'{path} has SHA-256 {found}',
+            wanted['sha256'],
+            'get the file named by the network\'s `origin`, or correct `sha256` in its config',
+        )
+    state = convert_checkpoint(path, wanted['converter'], config.model.to_dict())
+    content = {'meta': {'origin': config.stage.get('origin', '')}, 'state_dict': state}
+    write_with(work_dir / FINAL_NAME, lambda temporary: torch.save(content, temporary))
+
+
+def _facts(work_dir: Path, wall: float) -> dict[str, Any]:
+    import torch
+
+    progress_file = work_dir / 'progress.json'
+    progress = json.loads(progress_file.read_text()) if progress_file.is_file() else {}
+    warnings_file = work_dir / 'warnings.json'
+    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = peak_kb / 1024 if sys.platform != 'darwin' else peak_kb / 1024**2
+    gpu = torch.cuda.is_available()
+    return {
+        'wall_seconds': round(wall, 3),
+        'images_per_second': progress.get('images_per_second'),
+        'peak_memory_mb': round(torch.cuda.max_memory_allocated() / 2**20 if gpu else memory, 1),
+        'warnings': json.loads(warnings_file.read_text()) if warnings_file.is_file() else [],
+        'versions': versions(),
+        'hardware': hardware(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a number may depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {'python': platform.python_version()}
+    for name in ('torch', 'onedl-mmsegmentation', 'onedl-mmengine', 'onedl-mmcv', 'mmsegmentation',
+                 'mmengine', 'mmcv', 'numpy', 'pillow', 'opencv-python', 'kornia', 'sfda_bench'):  # fmt: skip
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """The machine: processor, cores, memory in GB, GPUs."""
+    import torch
+
+    info: dict[str, Any] = {
+        'system': f'{platform.system()} {platform.machine()}',
+        'cpu': _cpu_name(),
+        'cores': os.cpu_count(),
+        'threads': torch.get_num_threads(),
+        'memory_gb': round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
+        'gpu': None,
+    }
+    if torch.cuda.is_available():
+        info['gpu'] = torch.cuda.get_device_name(0)
+    return info
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path('/proc/cpuinfo').read_text().splitlines():
+            if line.startswith('model name'):
+                return line.split(':', 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or 'unknown'
+
+
+def host() -> str:
+    """Name of this machine."""
+    return socket.gethostname()

@@ -1,0 +1,139 @@
+"""Running a plan: write the stages, execute what is missing, collect the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.config import Config
+
+from sfda_bench.suite.atomic import write_text
+from sfda_bench.suite.collect import is_complete, write_record
+from sfda_bench.suite.executors import Executor, Report
+from sfda_bench.suite.plan import Entry, Plan, Stage
+from sfda_bench.suite.store import CONFIG_FILE, StageStatus, Store
+
+
+@dataclass
+class Summary:
+    """What a call did.
+
+    Attributes:
+        ran: Stages executed, with their final state and reason.
+        cached: Ids of stages that were done before.
+        written: Record files written or changed.
+        unchanged: Entries whose record stood already.
+        incomplete: Entries without a result, with the reason.
+    """
+
+    ran: list[tuple[Stage, str, str]] = field(default_factory=list)
+    cached: list[str] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)
+    unchanged: int = 0
+    incomplete: list[tuple[Entry, str]] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[tuple[Stage, str, str]]:
+        """Stages that did not end as done."""
+        return [item for item in self.ran if item[1] != 'done']
+
+
+def todo(plan: Plan, store: Store) -> list[Stage]:
+    """Stages that must run, parents first."""
+    return [stage for stage in plan.stages.values() if not store.is_done(stage.id)]
+
+
+def prepare(stage: Stage, store: Store) -> None:
+    """Write a stage's resolved config and its state, unless somebody is running it."""
+    lock = store.try_lock(stage.id)
+    if lock is None:
+        return
+    try:
+        folder = store.path(stage.id)
+        text = Config(stage.config).pretty_text
+        header = f'# {stage.title}\n# python tools/train.py {CONFIG_FILE}  (score: tools/score.py)\n'
+        write_text(folder / CONFIG_FILE, header + text)
+        store.write(
+            StageStatus(
+                id=stage.id,
+                name=stage.name,
+                kind=stage.kind,
+                title=stage.title,
+                state='planned',
+                parents=stage.parents,
+                data=stage.data,
+                code=stage.code,
+            )
+        )
+    finally:
+        lock.release()
+
+
+def run_plan(
+    plan: Plan,
+    store: Store,
+    executor: Executor,
+    records: Path,
+    report: Report,
+    on_record: Callable[[Entry, Path], None] | None = None,
+) -> Summary:
+    """Execute what is missing and write the records of all finished entries.
+
+    Args:
+        plan: What to run.
+        store: Where stages lie.
+        executor: Who runs them.
+        records: Folder of the records.
+        report: Called at each change of a stage's state.
+        on_record: Called for each record that was written.
+    """
+    summary = Summary()
+    missing = todo(plan, store)
+    summary.cached = [i for i in plan.stages if i not in {stage.id for stage in missing}]
+    for stage in missing:
+        prepare(stage, store)
+
+    def note(stage: Stage, state: str, reason: str) -> None:
+        if state != 'running':
+            summary.ran.append((stage, state, reason))
+        report(stage, state, reason)
+
+    try:
+        if missing:
+            executor.run(missing, store, note)
+    finally:
+        collect_into(summary, plan, store, records, on_record)
+    return summary
+
+
+def collect_into(
+    summary: Summary,
+    plan: Plan,
+    store: Store,
+    records: Path,
+    on_record: Callable[[Entry, Path], None] | None = None,
+) -> Summary:
+    """Write the records of all entries whose stages are done."""
+    for entry in plan.entries:
+        if not is_complete(entry, store):
+            summary.incomplete.append((entry, entry.skip or _why(entry, store)))
+            continue
+        path = write_record(entry, plan, store, records)
+        if path is None:
+            summary.unchanged += 1
+        else:
+            summary.written.append(path)
+            if on_record:
+                on_record(entry, path)
+    return summary
+
+
+def _why(entry: Entry, store: Store) -> str:
+    for stage_id in [*entry.stages, entry.source_score]:
+        status = store.status(stage_id)
+        if status is None:
+            return 'not run'
+        if status.state != 'done':
+            return f'{status.name} {status.state}' + (f': {status.reason}' if status.reason else '')
+    return 'an output is missing'

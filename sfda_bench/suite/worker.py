@@ -1,0 +1,118 @@
+"""The life of one stage: lock, state, guard, run, outputs, state. Runs in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from sfda_bench.errors import BenchError
+from sfda_bench.suite.compose import COUNTS_NAME, FINAL_NAME
+from sfda_bench.suite.store import CONFIG_FILE, LOG_FILE, StageStatus, State, Store, sha256_file
+
+EXIT_FAILED, EXIT_BUSY = 1, 75
+
+
+def stage_main(root: str, stage_id: str, guard: bool, owner: int | None, device: str) -> None:
+    """Entry point of a stage process; ends it with an exit code.
+
+    Args:
+        root: The store's folder.
+        stage_id: The stage.
+        guard: Whether a sealed stage is sealed.
+        owner: Process that must live for the stage to go on; ``None`` on a cluster.
+        device: GPU index, or ``'cpu'``.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ['CUDA_VISIBLE_DEVICES'] = '' if device == 'cpu' else device
+    store = Store(Path(root))
+    _redirect(store.path(stage_id) / LOG_FILE)
+    if owner is not None:
+        threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
+    code = execute(store, stage_id, guard)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Skip interpreter shut-down: it takes seconds and can hang on loader workers.
+    os._exit(code)
+
+
+def execute(store: Store, stage_id: str, guard: bool = True) -> int:
+    """Run a stage whose ``stage.json`` and config are written; returns the exit code."""
+    from sfda_bench.suite.process import host, run_stage
+
+    lock = store.try_lock(stage_id)
+    if lock is None:
+        return EXIT_BUSY
+    try:
+        if store.is_done(stage_id):
+            return 0
+        status = store.status(stage_id)
+        if status is None:
+            raise BenchError(f'stage {stage_id} has no valid stage.json', 'a planned stage')
+        status.pid, status.host = os.getpid(), host()
+        _set(store, status, 'running')
+        try:
+            status.result = run_stage(store.path(stage_id) / CONFIG_FILE, guard)
+            status.outputs = _outputs(store.path(stage_id))
+        except BaseException as error:
+            traceback.print_exc()
+            _set(store, status, *_judge(error))
+            return EXIT_FAILED
+        _set(store, status, 'done')
+        return 0
+    finally:
+        lock.release()
+
+
+def _set(store: Store, status: StageStatus, state: State, reason: str = '') -> None:
+    status.state, status.reason = state, reason
+    store.write(status)
+
+
+def _judge(error: BaseException) -> tuple[State, str]:
+    """State and reason of a stage that ended with ``error``."""
+    from sfda_bench.suite.engine.watch import DivergedError
+
+    if isinstance(error, DivergedError):
+        return 'diverged', str(error)
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return 'interrupted', type(error).__name__
+    if isinstance(error, BenchError):
+        return 'failed', str(error)
+    return 'failed', f'{type(error).__name__}: {error}'
+
+
+def _outputs(folder: Path) -> dict[str, str]:
+    names = [FINAL_NAME, COUNTS_NAME, *(p.name for p in sorted(folder.glob('iter_*.pth')))]
+    found = {name: sha256_file(folder / name) for name in names if (folder / name).is_file()}
+    if not found:
+        raise BenchError(
+            f'the stage ended without {FINAL_NAME} or {COUNTS_NAME}',
+            'one of the two outputs',
+            f'read {folder / LOG_FILE}',
+        )
+    return found
+
+
+def _redirect(path: Path) -> None:
+    """Send everything this process prints to the stage's log."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _end_with(owner: int) -> None:
+    """End this process when its suite is gone: a killed suite leaves no orphans behind."""
+    while True:
+        try:
+            os.kill(owner, 0)
+        except OSError:
+            os._exit(EXIT_FAILED)
+        time.sleep(0.5)

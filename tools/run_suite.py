@@ -1,0 +1,11 @@
+"""Plan and run a suite of entries; see ``--help``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from sfda_bench.cli import main
+
+if __name__ == '__main__':
+    sys.exit(main(program='tools/run_suite.py'))
