@@ -1,1 +1,1 @@
-"""Reported numbers, verdicts, tables, pages, regression check."""
+"""Reported numbers, verdicts, tables, pages: pure functions of records; no torch."""

@@ -1,0 +1,98 @@
+"""From grouped records to finished boards: means, intervals, ranks, gains, cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from string import ascii_lowercase
+
+from sfda_bench.board.cards import card
+from sfda_bench.board.loading import Item
+from sfda_bench.board.rows import Board, BoardKey, Row, group, mean_or_missing
+from sfda_bench.scoring.ranking import (
+    Contestant,
+    Drawn,
+    compare_all,
+    draw,
+    shared_ranks,
+    tie_groups,
+)
+from sfda_bench.scoring.statistics import SAMPLES, seed_summary
+
+
+def make_boards(items: Sequence[Item], samples: int = SAMPLES) -> list[Board]:
+    """Every board of a set of records, sorted by key."""
+    return [_board(key, found, samples) for key, found in group(items).items()]
+
+
+def _variant(item: Item) -> tuple[str, str]:
+    entry = item.record.entry
+    inside = ', '.join(f'{key}={value}' for key, value in sorted(entry.params.items()))
+    return entry.method, inside
+
+
+def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
+    by_method: dict[tuple[str, str], dict[int, Item]] = defaultdict(dict)
+    for item in items:
+        by_method[_variant(item)][item.record.entry.seed] = item
+    # A method that lacks a seed which others on this board have is incomplete: its mean would be
+    # one over what happened to finish.
+    expected = tuple(sorted({item.record.entry.seed for item in items}))
+    rows = [
+        _row(method, inside, dict(sorted(found.items())), expected)
+        for (method, inside), found in sorted(by_method.items())
+    ]
+    board = Board(key, rows)
+    _compare(board, samples)
+    for row in rows:
+        _gap(row, board.upper)
+    rows.sort(key=_order)
+    return board
+
+
+def _row(method: str, inside: str, items: dict[int, Item], expected: tuple[int, ...]) -> Row:
+    known = card(method)
+    title = known.title if known else method
+    row = Row(method, f'{title} [{inside}]' if inside else title, items, expected)
+    row.source = mean_or_missing([item.record.source.miou for item in items.values()])
+    seconds = mean_or_missing([item.record.cost.wall_seconds for item in items.values()])
+    row.hours = None if seconds is None else seconds / 3600
+    values = [value for value in row.values.values() if value is not None]
+    if not row.complete or len(values) < len(items):
+        return row
+    summary = seed_summary(values)
+    row.mean, row.std, row.seed_half = summary.mean, summary.std, summary.half_width
+    row.gain = None if row.source is None else summary.mean - row.source
+    return row
+
+
+def _gap(row: Row, upper: float | None) -> None:
+    if upper is None or row.gain is None or row.source is None or upper <= row.source:
+        return
+    row.gap = 100 * row.gain / (upper - row.source)
+
+
+def _compare(board: Board, samples: int) -> None:
+    """Intervals for every complete row; pairwise tests and ranks among the methods."""
+    drawn: dict[str, Drawn] = {}
+    for row in board.rows:
+        if row.mean is None:
+            continue
+        parts = tuple(item.parts for item in row.items.values())
+        drawn[row.title] = draw(Contestant(row.title, tuple(row.items), parts), samples)
+        row.low, row.high = drawn[row.title].interval()
+    board.pairs = compare_all(drawn)
+    methods = {r.title: r.mean for r in board.rows if r.mean is not None and not r.bound}
+    pairs = [pair for pair in board.pairs if pair.a in methods and pair.b in methods]
+    ranks = shared_ranks(methods, pairs)
+    groups = tie_groups(methods, pairs)
+    for row in board.rows:
+        row.rank = ranks.get(row.title)
+        row.ties = ''.join(
+            ascii_lowercase[i % 26] for i, names in enumerate(groups) if row.title in names
+        )
+
+
+def _order(row: Row) -> tuple:
+    missing = row.mean is None
+    return row.bound, missing, 0.0 if missing else -(row.mean or 0.0), row.title

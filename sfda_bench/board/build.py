@@ -1,0 +1,67 @@
+"""Everything generated below ``results/``: built in memory, then written or compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sfda_bench.board.boards import make_boards
+from sfda_bench.board.loading import load_items
+from sfda_bench.board.markdown import readme
+from sfda_bench.errors import BenchError
+from sfda_bench.scoring.statistics import SAMPLES
+from sfda_bench.suite.atomic import write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / 'results'
+OWNED = ('boards',)
+"""Folders below the output folder in which every file is generated; strangers are stale."""
+
+
+def build(records: Path, samples: int = SAMPLES) -> dict[str, str]:
+    """All generated files: path relative to the output folder -> text."""
+    boards = make_boards(load_items(records), samples)
+    return {'README.md': readme(boards)}
+
+
+def stale(files: dict[str, str], out: Path) -> list[str]:
+    """What differs between ``files`` and the disk, one line each."""
+    found = []
+    for name, text in sorted(files.items()):
+        path = Path(out) / name
+        if not path.is_file():
+            found.append(f'{path} is missing')
+        elif path.read_bytes() != text.encode():
+            found.append(f'{path} differs from the regenerated one')
+    return found + [f'{path} is left over' for path in strangers(files, out)]
+
+
+def strangers(files: dict[str, str], out: Path) -> list[Path]:
+    """Files in generated folders that would not be generated now."""
+    have = [path for folder in OWNED for path in sorted((Path(out) / folder).rglob('*'))]
+    return [p for p in have if p.is_file() and p.relative_to(out).as_posix() not in files]
+
+
+def write(files: dict[str, str], out: Path) -> None:
+    """Write all files atomically and remove those left over from an earlier board."""
+    for name, text in files.items():
+        path = Path(out) / name
+        if not path.is_file() or path.read_bytes() != text.encode():
+            write_text(path, text)
+    for path in strangers(files, out):
+        path.unlink()
+
+
+def check(files: dict[str, str], out: Path) -> None:
+    """Raise if the committed pages are not the regenerated ones.
+
+    Raises:
+        BenchError: Naming the pages and the command that mends them.
+    """
+    found = stale(files, out)
+    if found:
+        listed = '\n  '.join(found[:10] + ([f'... {len(found)} in all'] if len(found) > 10 else []))
+        raise BenchError(
+            f'the committed leaderboard is not up to date:\n  {listed}',
+            'pages equal to those generated from results/records',
+            'python tools/make_leaderboard.py, then commit the result',
+        )

@@ -1,0 +1,68 @@
+"""The columns of a board: one list that Markdown, CSV, LaTeX and the site share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sfda_bench.board.rows import Row
+from sfda_bench.board.text import MISSING, duration, number
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: heading, raw value (for CSV and sorting) and text (for people)."""
+
+    name: str
+    value: Callable[[Row], Any]
+    text: Callable[[Row], str]
+    numeric: bool = True
+
+
+def measured(row: Row) -> str:
+    """``mean ± std [low, high]``, or which seeds are there if some are missing."""
+    if row.mean is None:
+        have = ', '.join(f's{seed} {number(value)}' for seed, value in row.values.items())
+        return f'{MISSING} ({len(row.items)} of {len(row.expected)} seeds: {have})'
+    spread = f' ± {row.std:.1f}' if row.std is not None else ''
+    return f'**{row.mean:.1f}**{spread} [{number(row.low)}, {number(row.high)}]'
+
+
+def rank(row: Row) -> str:
+    """Rank with its tie letters."""
+    if row.rank is None:
+        return MISSING
+    return f'{row.rank} {row.ties}' if row.ties else str(row.rank)
+
+
+def reported(row: Row) -> float | None:
+    """The reported value the verdict speaks of."""
+    return row.verdict.reported if row.verdict else None
+
+
+def verdict(row: Row) -> str:
+    """Verdict with its reason."""
+    if row.verdict is None:
+        return MISSING
+    return row.verdict.word + (f' ({row.verdict.reason})' if row.verdict.reason else '')
+
+
+COLUMNS = [
+    Column('rank', lambda r: r.rank, rank),
+    Column('method', lambda r: r.title, lambda r: r.title, False),
+    Column('track', lambda r: r.track, lambda r: r.track, False),
+    Column('fidelity', lambda r: r.fidelity, lambda r: r.fidelity, False),
+    Column('source', lambda r: r.source, lambda r: number(r.source)),
+    Column('mIoU', lambda r: r.mean, measured),
+    Column('reported', reported, lambda r: number(reported(r))),
+    Column(
+        'difference',
+        lambda r: r.verdict.difference if r.verdict else None,
+        lambda r: number(r.verdict.difference if r.verdict else None, sign=True),
+    ),
+    Column('verdict', verdict, verdict, False),
+    Column('gain', lambda r: r.gain, lambda r: number(r.gain, sign=True)),
+    Column('gap', lambda r: r.gap, lambda r: MISSING if r.gap is None else f'{r.gap:.0f} %'),
+    Column('cost', lambda r: r.hours, lambda r: duration(r.hours)),
+]

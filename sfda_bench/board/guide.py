@@ -1,0 +1,49 @@
+"""The words on the pages: how to read a board, and what a suite's numbers are good for."""
+
+HOW_TO_READ = """\
+## How to read this
+
+* A table holds one suite, task, network and protocol. **Numbers of different tables do not
+  compare**: they differ in data, architecture or evaluation.
+* **mIoU** is in percent, over all pixels of the set (not a mean over images). Void predictions
+  count as errors. `mean ± std` is over seeds; `[low, high]` is the 95 % interval of the mean from
+  10,000 bootstrap samples of the images.
+* **Rank** is 1 + the number of methods that are significantly better (paired bootstrap over the
+  same images and the spread over seeds, Holm-corrected over all pairs of the table, 5 %). Methods
+  that cannot be told apart share a rank; methods with a **tie letter** in common are not
+  separable.
+* **Source** is the mIoU of the very source model the method started from, on the same images;
+  **gain** is measured minus that; **gap** is the share of the way from source to oracle that was
+  covered. A method with a gain below 0 makes the model worse.
+* **Track**: `source-free` sees unlabelled target images only; `black-box` only predictions of the
+  source model; `test-time` adapts while it predicts; `uda` also reads source data; `bound` rows
+  (source-only, oracle) are not methods and have no rank.
+* **Fidelity**: `official` reproduces values computed by the authors' own functions in
+  micro-cases; `paper` follows the published text; `reconstructed` fills unpublished facts with
+  our choices (listed on the method's card).
+* **Verdict** compares with the number the authors report: *reproduced*, *above*, *below*, *not
+  comparable* (the reason names the field that differs), *not run*. A number measured or reported
+  under another or an unknown protocol is never 'reproduced'.
+* `–` is missing. A method that lacks a seed has no mean: there is no mean over what happened to
+  finish.
+"""
+
+SUITES = {
+    'pocket': """\
+The pocket suite renders its own small street scenes and runs on a CPU in minutes. **Good for**:
+seeing that every part works, comparing code before and after a change, finding a method that
+collapses. **Not good for**: any statement about a method's accuracy on real images. Its networks
+are tiny and trained for a minute, its domain gap is drawn by hand, its validation sets are small;
+the order of methods here does not predict their order on GTA5 or Cityscapes.
+""",
+    'camvid': """\
+The camvid suite adapts a real Cityscapes-trained network to real, unlabelled CamVid frames and
+scores it on the CamVid test split (11 classes, 480x360). **Good for**: comparing methods on real
+images with hardware anyone has. **Not good for**: comparison with published tables, which use
+other data and networks.
+""",
+    'paper': """\
+The paper suite uses the full data sets, networks and schedules of the literature; only its
+numbers are compared with reported ones.
+""",
+}

@@ -1,0 +1,132 @@
+"""Records with their counts, checked and reduced to what the boards need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from sfda_bench.errors import BenchError
+from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring, names
+from sfda_bench.scoring.scores import ProtocolScores, parts, score
+from sfda_bench.scoring.statistics import Parts
+from sfda_bench.suite.record import Record, counts_digest, load_counts
+
+TOLERANCE = 1e-3
+"""Largest difference, in points, between a record's mIoU and the one its counts give."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One record with its counts.
+
+    ``totals`` are the counts summed over images, by condition and overall (key ``''``);
+    ``truth`` fingerprints images and labels, so that only equal ones are compared.
+    """
+
+    path: Path
+    record: Record
+    scores: ProtocolScores
+    parts: Parts
+    ids: tuple[str, ...]
+    image_miou: np.ndarray
+    totals: dict[str, np.ndarray]
+    truth: str
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """The record's default scoring protocol."""
+        return load_scoring(self.record.scoring_protocol)
+
+    @cached_property
+    def conventions(self) -> dict[str, ProtocolScores]:
+        """Scores under every scoring protocol of the same label space."""
+        space = self.protocol.label_space
+        found = {}
+        for name in names('scoring'):
+            protocol = load_scoring(name)
+            if protocol.label_space == space and not protocol.per_condition:
+                found[protocol.ref] = score(self.totals[''][None], None, protocol)
+        return found
+
+
+def truth_fingerprint(counts: np.ndarray, ids: list[str]) -> str:
+    """Hash of the image ids and of each image's pixels a true class."""
+    digest = hashlib.sha256(np.ascontiguousarray(counts.sum(-1), dtype='<i8').tobytes())
+    digest.update(json.dumps(ids).encode())
+    return digest.hexdigest()[:8]
+
+
+def _image_miou(inter: np.ndarray, union: np.ndarray) -> np.ndarray:
+    """(N,) mIoU of each image alone: for sorting pictures, never for a table."""
+    valid = union > 0
+    values = np.where(valid, inter / np.maximum(union, 1), 0)
+    return 100 * values.sum(-1) / np.maximum(valid.sum(-1), 1)
+
+
+def load_item(path: Path) -> Item:
+    """Read one record and its counts.
+
+    Raises:
+        BenchError: If the record is not valid, its counts are missing or altered, or its scores
+            are not those of its counts.
+    """
+    path = Path(path)
+    fix = f'run the entry again, or restore {path.name} and its .npz from git'
+    try:
+        record = Record.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise BenchError(f'{path} is not a record: {error}', 'a record of schema 1', fix) from None
+    counts_path = path.parent / record.counts_file
+    if not counts_path.is_file():
+        raise BenchError(f'{path} has no counts file {record.counts_file}', str(counts_path), fix)
+    counts, ids, conditions = load_counts(counts_path)
+    if counts_digest(counts, ids, conditions) != record.counts_sha256:
+        raise BenchError(f'{counts_path} was altered', f'sha-256 {record.counts_sha256}', fix)
+    return _reduce(path, record, counts, ids, conditions, fix)
+
+
+def _reduce(
+    path: Path,
+    record: Record,
+    counts: np.ndarray,
+    ids: list[str],
+    conditions: list[str],
+    fix: str,
+) -> Item:
+    protocol = load_scoring(record.scoring_protocol)
+    scores = score(counts, conditions, protocol)
+    told, found = record.scores.miou, scores.miou
+    if (told is None) != (found is None) or abs((told or 0) - (found or 0)) > TOLERANCE:
+        raise BenchError(f'{path} says mIoU {told}', f'{found}, from its counts', fix)
+    inter, union = parts(counts, protocol)
+    tags = np.array(conditions, dtype=np.str_)
+    totals = {'': counts.sum(0, dtype=np.int64)}
+    for tag in sorted(set(tags.tolist()) - {''}):
+        totals[tag] = counts[tags == tag].sum(0, dtype=np.int64)
+    return Item(
+        path,
+        record,
+        scores,
+        Parts(inter, union),
+        tuple(ids),
+        _image_miou(inter, union),
+        totals,
+        truth_fingerprint(counts, ids),
+    )
+
+
+def load_items(folder: Path) -> list[Item]:
+    """All records below ``folder``, sorted by path; an absent folder holds none."""
+    return [load_item(path) for path in sorted(Path(folder).rglob('*.json'))]
+
+
+def unique(values: Iterable[str]) -> list[str]:
+    """Values in order of first appearance, each once."""
+    return list(dict.fromkeys(values))

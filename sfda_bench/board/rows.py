@@ -1,0 +1,159 @@
+"""Boards and their rows: records grouped into what may be compared, with all statistics."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sfda_bench.board.loading import Item, unique
+from sfda_bench.board.verdicts import Verdict
+from sfda_bench.scoring.ranking import Pair
+
+
+@dataclass(frozen=True, order=True)
+class BoardKey:
+    """What all rows of a board share; numbers are compared only inside one.
+
+    ``truth`` is '' unless records of the same protocol were scored on different images or labels.
+    """
+
+    suite: str
+    task: str
+    network: str
+    inference: str
+    scoring: str
+    truth: str = ''
+
+    @property
+    def slug(self) -> str:
+        """Name for files, e.g. ``pocket__gta5_to_cityscapes__deeplabv2_pocket``."""
+        parts = [self.suite, self.task, self.network]
+        return '__'.join(parts + ([self.truth] if self.truth else []))
+
+
+@dataclass
+class Row:
+    """One method on one board. Percent and points; ``None`` = missing."""
+
+    method: str
+    title: str
+    items: dict[int, Item]
+    expected: tuple[int, ...]
+    mean: float | None = None
+    std: float | None = None
+    seed_half: float | None = None
+    low: float | None = None
+    high: float | None = None
+    rank: int | None = None
+    ties: str = ''
+    source: float | None = None
+    gain: float | None = None
+    gap: float | None = None
+    hours: float | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def first(self) -> Item:
+        """Any one of the row's records (they share track, protocol and method)."""
+        return next(iter(self.items.values()))
+
+    @property
+    def track(self) -> str:
+        """Track of the method."""
+        return self.first.record.track
+
+    @property
+    def fidelity(self) -> str:
+        """Fidelity of the method."""
+        return self.first.record.fidelity
+
+    @property
+    def bound(self) -> bool:
+        """Whether the row is a bound (source-only, oracle) and not a method."""
+        return self.track == 'bound'
+
+    @property
+    def complete(self) -> bool:
+        """Whether every expected seed has a record."""
+        return set(self.expected) <= set(self.items)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings of all seeds, each once."""
+        return unique(text for item in self.items.values() for text in item.record.warnings)
+
+    @property
+    def values(self) -> dict[int, float | None]:
+        """mIoU a seed."""
+        return {seed: item.scores.miou for seed, item in self.items.items()}
+
+    def per_class(self) -> dict[str, float | None]:
+        """Mean over seeds of each class IoU; missing if any seed is."""
+        return _mean_dicts([item.scores.per_class for item in self.items.values()], self.complete)
+
+    def per_condition(self) -> dict[str, float | None]:
+        """Mean over seeds of each condition's mIoU; missing if any seed is."""
+        found = [item.scores.per_condition for item in self.items.values()]
+        return _mean_dicts(found, self.complete)
+
+    def conventions(self) -> dict[str, float | None]:
+        """Mean over seeds of mIoU under every scoring protocol of the label space."""
+        found = [{k: v.miou for k, v in i.conventions.items()} for i in self.items.values()]
+        return _mean_dicts(found, self.complete)
+
+
+def _mean_dicts(found: Sequence[dict[str, float | None]], complete: bool) -> dict:
+    keys = unique(key for item in found for key in item)
+    return {key: mean_or_missing([f.get(key) for f in found]) if complete else None for key in keys}
+
+
+def mean_or_missing(values: Sequence[float | None]) -> float | None:
+    """Mean of all values; ``None`` if one is missing (no mean over what happened to finish)."""
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present and len(present) == len(values) else None
+
+
+@dataclass
+class Board:
+    """A table: its key, its rows (best first, bounds last) and every pairwise comparison."""
+
+    key: BoardKey
+    rows: list[Row]
+    pairs: list[Pair] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """Images scored."""
+        return self.rows[0].first.scores.images
+
+    @property
+    def upper(self) -> float | None:
+        """mIoU of the upper bound: the best complete bound row that is above the source model."""
+        means = [r.mean for r in self.rows if r.bound and r.gain and r.mean and r.gain > 0]
+        return max(means, default=None)
+
+
+def _key(item: Item) -> BoardKey:
+    record = item.record
+    entry = record.entry
+    return BoardKey(
+        entry.suite, entry.task, entry.network, record.inference_protocol, record.scoring_protocol
+    )
+
+
+def group(items: Sequence[Item]) -> dict[BoardKey, list[Item]]:
+    """Items by board, sorted; split further where images or labels differ."""
+    found: dict[BoardKey, list[Item]] = defaultdict(list)
+    for item in items:
+        found[_key(item)].append(item)
+    boards: dict[BoardKey, list[Item]] = {}
+    for key in sorted(found):
+        prints = unique(item.truth for item in found[key])
+        for truth in prints:
+            tag = truth if len(prints) > 1 else ''
+            name = replace(key, truth=tag)
+            boards[name] = [item for item in found[key] if item.truth == truth]
+    return boards
