@@ -1,5 +1,6 @@
 # DeepLabV2 with the Caffe ResNet-101 of the AdaptSegNet / ADVENT line, all four branches summed.
-# Source recipe: the lineage's source-only training (last iterate, not best); see `source`.
+# Source recipe: 80 000 iterations of a 200 000-iteration poly schedule, whole images, batch 1; the
+# last iterate, not the best. The lineage's Gaussian blur (p 0.5, radius 0-1) is not applied.
 network = dict(
     name='deeplabv2_r101',
     title='DeepLabV2 (Caffe ResNet-101)',
@@ -14,18 +15,16 @@ network = dict(
     num_classes=19,
     inference=['dlv2_caffe', 'dlv2_caffe_msflip', 'camvid', 'pocket'],
     source=dict(
-        # whole images, resized (h, w); the key is the source's folder
-        resize=dict(gta5=(720, 1280), synthia=(760, 1280), cityscapes=(512, 1024)),
+        # ImageNet + COCO weights of the lineage; the input size comes from the suite
         init=dict(checkpoint='weights/deeplabv2_r101_init.pth', converter='dlv2_scale_init'),
         iters=80000,
         batch_size=1,
         crop_size=None,
         flip=True,
-        blur=dict(prob=0.5, radius=(0.0, 1.0)),
         optim_wrapper=dict(
             type='OptimWrapper',
             optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
-            paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}),
+            paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))),
         ),
         # the horizon is 200 000 although training stops at 80 000
         param_scheduler=[

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
-import torch
 from mmengine.registry import DefaultScope
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfda_bench.registry import MODELS
 
 
-def build_segmentor(model_cfg: Mapping[str, Any], meta: bool = False) -> nn.Module:
+def build_segmentor(model_cfg: Mapping[str, Any]) -> Any:
     """Build a segmentor from a plain mmseg config; our own modules are found too.
 
     Args:
         model_cfg: E.g. ``dict(type='EncoderDecoder', backbone=..., decode_head=...)``.
-        meta: Build without memory for the weights, to ask for names and shapes only.
 
     Returns:
         The segmentor in train mode, weights as constructed (``init_weights`` not called).
     """
     cfg = copy.deepcopy(dict(model_cfg))
-    with (
-        DefaultScope.overwrite_default_scope('sfda_bench'),
-        torch.device('meta') if meta else nullcontext(),
-    ):
+    with DefaultScope.overwrite_default_scope('sfda_bench'):
         return MODELS.build(cfg)
 
 
 def expected_state(model_cfg: Mapping[str, Any]) -> dict[str, Tensor]:
-    """State dict on the meta device: the names and shapes a checkpoint must have."""
-    return build_segmentor(model_cfg, meta=True).state_dict()
+    """The network's own state dict: the names and shapes a checkpoint must have."""
+    return build_segmentor(model_cfg).state_dict()
 
 
 def logits_of(model: Any, inputs: Tensor) -> Tensor:

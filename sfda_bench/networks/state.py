@@ -112,7 +112,7 @@ def require_same_keys(
 
     Args:
         state: The state dict to load.
-        expected: The network's own state dict (may live on the meta device).
+        expected: The network's own state dict.
         what: Names the checkpoint in the message.
     """
     lines = differences(state, expected)

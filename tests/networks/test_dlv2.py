@@ -74,7 +74,7 @@ def test_frozen_affine_but_moving_statistics():
 
 
 def test_published_parameter_counts():
-    model = build_segmentor(config('deeplabv2_r101').model, meta=True)
+    model = build_segmentor(config('deeplabv2_r101').model)
     assert sum(p.numel() for p in model.parameters()) == 43_901_068
     assert len(model.state_dict()) == 632
     assert sum(p.requires_grad for p in model.parameters()) == 112
