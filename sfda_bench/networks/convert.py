@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,13 @@ from torch import Tensor
 
 from sfda_bench.errors import require_known
 from sfda_bench.networks.build import expected_state
-from sfda_bench.networks.cgnet_keys import convert_cgnet
-from sfda_bench.networks.state import State, read_file, require_same_keys, tensors_only
+from sfda_bench.networks.formats import BY_NAME, flat_state
+from sfda_bench.networks.state import State, read_file, require_same_keys
 
 Converter = Callable[[Mapping[str, Tensor]], State]
 
-
-def _plain(state: Mapping[str, Tensor]) -> State:
-    return dict(state)
-
-
 #: Converters by the name a network's ``source`` gives; each maps a flat state dict to mmseg's keys.
-CONVERTERS: dict[str, Converter] = {'mmseg': _plain, 'cgnet': convert_cgnet}
+CONVERTERS: dict[str, Converter] = {name: form.convert for name, form in BY_NAME.items()}
 
 
 def convert_checkpoint(
@@ -39,26 +35,18 @@ def convert_checkpoint(
         network_model_cfg: The ``model`` of the network config.
         trust: See :func:`sfda_bench.networks.state.read_file`.
 
+    Returns:
+        Every key of the network. For initial weights (a backbone trained on ImageNet) all but the
+        keys the format cannot have, i.e. those of the heads.
+
     Raises:
         BenchError: Unknown converter, unreadable file, or keys and shapes that do not fit; the
             message lists what is missing and what is left over.
     """
-    rename = CONVERTERS[require_known('checkpoint converter', converter, CONVERTERS)]
-    state = rename(flat_state(read_file(Path(path), trust)))
-    require_same_keys(state, expected_state(network_model_cfg), f'{path} ({converter})')
-    return state
-
-
-def flat_state(content: Any) -> State:
-    """The state dict inside a checkpoint, under ``state_dict`` or ``model`` or bare."""
-    if not isinstance(content, Mapping):
-        return {}
-    for wrapper in ('state_dict', 'model'):
-        inner = content.get(wrapper)
-        if isinstance(inner, Mapping) and tensors_only(inner):
-            content = inner
-            break
-    state = tensors_only(content)
-    if state and all(key.startswith('module.') for key in state):
-        state = {key[len('module.') :]: value for key, value in state.items()}
+    form = BY_NAME[require_known('checkpoint converter', converter, BY_NAME)]
+    state = form.convert(flat_state(read_file(Path(path), trust)))
+    expected = expected_state(network_model_cfg)
+    if form.absent:
+        expected = {k: v for k, v in expected.items() if not re.match(form.absent, k)}
+    require_same_keys(state, expected, f'{path} ({converter})')
     return state

@@ -36,3 +36,17 @@ def image(height, width, seed=0, scale=1.0):
 def largest_difference(a, b):
     assert a.shape == b.shape, f'{tuple(a.shape)} and {tuple(b.shape)}'
     return (a - b).abs().max().item()
+
+
+def assert_same(ours, reference, tolerance=1e-5):
+    """Equal to ``tolerance``, on maps that are not close to zero anyway."""
+    assert reference.abs().max() > 0.1, 'the comparison would be empty'
+    assert largest_difference(ours, reference) < tolerance
+
+
+def lively(module):
+    """He initialisation, so that a network without norm layers does not fade."""
+    for sub in module.modules():
+        if isinstance(sub, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(sub.weight, nonlinearity='relu')
+    return module.eval()
