@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 
 from sfda_bench.board.cards import card
 from sfda_bench.board.loading import Item
+from sfda_bench.board.reported import ReportedFile
 from sfda_bench.board.rows import Board, BoardKey, Row, group, mean_or_missing
+from sfda_bench.board.verdicts import judge
+from sfda_bench.errors import BenchError
 from sfda_bench.scoring.ranking import (
     Contestant,
     Drawn,
@@ -18,11 +21,31 @@ from sfda_bench.scoring.ranking import (
     tie_groups,
 )
 from sfda_bench.scoring.statistics import SAMPLES, seed_summary
+from sfda_bench.suite import catalog
 
 
-def make_boards(items: Sequence[Item], samples: int = SAMPLES) -> list[Board]:
-    """Every board of a set of records, sorted by key."""
-    return [_board(key, found, samples) for key, found in group(items).items()]
+def make_boards(
+    items: Sequence[Item],
+    samples: int = SAMPLES,
+    reported: Mapping[str, ReportedFile] | None = None,
+) -> list[Board]:
+    """Every board of a set of records, sorted by key; with verdicts if ``reported`` is given."""
+    boards = [_board(key, found, samples) for key, found in group(items).items()]
+    for board in boards:
+        for row in board.rows:
+            row.verdict = judge(board, row, reported or {})
+    return boards
+
+
+def expected_seeds(key: BoardKey, items: Sequence[Item]) -> tuple[int, ...]:
+    """Seeds a row must have: the suite's, or, for an unknown suite, any that a row has.
+
+    A method that lacks one is incomplete: its mean would be one over what happened to finish.
+    """
+    try:
+        return tuple(catalog.load('suites', key.suite)['suite']['seeds'])
+    except BenchError:
+        return tuple(sorted({item.record.entry.seed for item in items}))
 
 
 def _variant(item: Item) -> tuple[str, str]:
@@ -35,9 +58,7 @@ def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
     by_method: dict[tuple[str, str], dict[int, Item]] = defaultdict(dict)
     for item in items:
         by_method[_variant(item)][item.record.entry.seed] = item
-    # A method that lacks a seed which others on this board have is incomplete: its mean would be
-    # one over what happened to finish.
-    expected = tuple(sorted({item.record.entry.seed for item in items}))
+    expected = expected_seeds(key, items)
     rows = [
         _row(method, inside, dict(sorted(found.items())), expected)
         for (method, inside), found in sorted(by_method.items())

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sfda_bench.board.loading import Item, unique
-from sfda_bench.board.verdicts import Verdict
 from sfda_bench.scoring.ranking import Pair
 
 
@@ -32,6 +31,16 @@ class BoardKey:
         """Name for files, e.g. ``pocket__gta5_to_cityscapes__deeplabv2_pocket``."""
         parts = [self.suite, self.task, self.network]
         return '__'.join(parts + ([self.truth] if self.truth else []))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``word`` with its ``reason``, the reported value and measured minus reported."""
+
+    word: str
+    reason: str = ''
+    reported: float | None = None
+    difference: float | None = None
 
 
 @dataclass

@@ -75,12 +75,12 @@ def make_record(
     return save_record(record, counts, ids, tags, folder)
 
 
-def small_suite(folder, seeds=(0, 1, 2)):
+def small_suite(folder, seeds=(0, 1, 2), **fields):
     """A board with source-only, oracle and three methods."""
     for seed in seeds:
-        make_record(folder, 'source_only', seed, 0.40, track='bound')
-        make_record(folder, 'oracle', seed, 0.80, track='bound')
-        make_record(folder, 'bn_adapt', seed, 0.50)
-        make_record(folder, 'tent', seed, 0.5002)
-        make_record(folder, 'iapc', seed, 0.60, fidelity='official')
+        make_record(folder, 'source_only', seed, 0.40, track='bound', **fields)
+        make_record(folder, 'oracle', seed, 0.80, track='bound', **fields)
+        make_record(folder, 'bn_adapt', seed, 0.50, **fields)
+        make_record(folder, 'tent', seed, 0.5002, **fields)
+        make_record(folder, 'iapc', seed, 0.60, fidelity='official', **fields)
     return folder

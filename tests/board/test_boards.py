@@ -44,8 +44,8 @@ def test_a_board_has_what_its_records_say(tmp_path):
 
 
 def test_a_missing_seed_means_a_missing_mean(tmp_path):
-    small_suite(tmp_path)
-    (tmp_path / 'pocket').joinpath('gta5_to_cityscapes__deeplabv2_pocket__tent__s1.json').unlink()
+    small_suite(tmp_path, suite='study')
+    (tmp_path / 'study').joinpath('gta5_to_cityscapes__deeplabv2_pocket__tent__s1.json').unlink()
     (board,) = boards_of(tmp_path)
     row = by_method(board)['tent']
     assert row.mean is None and row.rank is None and not row.complete
