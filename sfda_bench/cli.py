@@ -123,10 +123,10 @@ def data_root_of(arguments: argparse.Namespace) -> Path | None:
     suite = load_suite(arguments.suite)
     if suite.get('renders') is None or arguments.data_root is not None:
         return arguments.data_root
-    from sfda_bench.data.pocket import ensure_pocket
+    from sfda_bench.data.pocket.world import WorldSpec, ensure_pocket
 
     root = REPOSITORY / 'data' / 'pocket'
-    ensure_pocket(root, **suite['renders'])
+    ensure_pocket(root, WorldSpec(**suite['renders']))
     return root
 
 

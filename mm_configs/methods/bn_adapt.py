@@ -13,7 +13,7 @@ card = dict(
 stages = [
     dict(
         name='adapt',
-        adapter=dict(type='BNAdapt'),
+        adapter=dict(type='BNAdapt', source_weight=0.0),
         iters=100,
         batch_size=4,
         crop_size=None,

@@ -8,7 +8,5 @@ suite = dict(
     profile='paper',
     inference='dlv2_caffe',
     # (width, height) of training images; specs of the AdaptSegNet line.
-    input_size=dict(
-        gta5=(1280, 720), synthia=(1280, 760), cityscapes=(1024, 512), acdc=(960, 540)
-    ),
+    input_size=dict(gta5=(1280, 720), synthia=(1280, 760), cityscapes=(1024, 512), acdc=(960, 540)),
 )

@@ -101,7 +101,9 @@ class Adapter(BaseSegmentor):
             return
         self.student.requires_grad_(False)
         if self.trainable == 'norm_affine':
-            layers = [m for m in self.student.modules() if isinstance(m, (_BatchNorm, nn.LayerNorm))]
+            layers = [
+                m for m in self.student.modules() if isinstance(m, (_BatchNorm, nn.LayerNorm))
+            ]
             parameters = [p for m in layers for p in m.parameters()]
             if not parameters:
                 raise BenchError(
@@ -140,7 +142,8 @@ class Adapter(BaseSegmentor):
         if missing or left:
             raise BenchError(
                 f'the source checkpoint does not fit the network: {len(missing)} keys missing '
-                f'({", ".join(missing[:3])} ...), {len(left)} left over ({", ".join(left[:3])} ...)',
+                f'({", ".join(missing[:3])} ...), {len(left)} left over '
+                f'({", ".join(left[:3])} ...)',
                 'exactly the keys of the plain segmentor',
                 'python tools/convert_checkpoint.py inspect FILE',
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfda_bench.errors import BenchError, require_known
@@ -51,6 +51,14 @@ def statistics_layers(module: nn.Module) -> list[_BatchNorm]:
             'choose another network for this method',
         )
     return layers
+
+
+def running_statistics(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Running mean and variance of a layer that has them."""
+    mean, variance = layer.running_mean, layer.running_var
+    if mean is None or variance is None:
+        raise BenchError('a batch-norm layer without running statistics', 'one with them')
+    return mean, variance
 
 
 def average_evenly(module: nn.Module) -> None:

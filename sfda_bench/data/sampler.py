@@ -32,6 +32,7 @@ class PositionedIndex(int):
     seed: int
 
     def __new__(cls, index: int, position: int, seed: int) -> PositionedIndex:
+        """Make an int that carries its position and seed."""
         self = super().__new__(cls, index)
         self.position, self.seed = position, seed
         return self

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sfda_bench.adapt.adapter import Adapter
+from sfda_bench.adapt.adapter import Adapter, Trainable
 from sfda_bench.adapt.entropy import pixel_entropy
 from sfda_bench.registry import MODELS
 
@@ -27,7 +27,7 @@ class Tent(Adapter):
         **kwargs: See :class:`~sfda_bench.adapt.adapter.Adapter`.
     """
 
-    def __init__(self, trainable: str = 'norm_affine', **kwargs) -> None:
+    def __init__(self, trainable: Trainable = 'norm_affine', **kwargs) -> None:
         super().__init__(trainable=trainable, **kwargs)
 
     def losses(self, views: dict[str, Tensor]) -> dict[str, Tensor]:

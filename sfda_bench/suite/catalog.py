@@ -18,12 +18,12 @@ KINDS = ('tasks', 'networks', 'methods', 'suites')
 
 
 def names(kind: str) -> list[str]:
-    """Names of all members of ``kind`` (``'tasks'``, ``'networks'``, ``'methods'``, ``'suites'``)."""
+    """Names of all members of ``kind``, one of :data:`KINDS`."""
     folder = CONFIG_ROOT / kind
     return sorted(p.stem for p in folder.glob('*.py') if not p.stem.startswith('_'))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _load(path: Path) -> Config:
     try:
         return Config.fromfile(str(path), import_custom_modules=False)

@@ -11,7 +11,6 @@ from typing import Any
 from sfda_bench.scoring.scores import score
 from sfda_bench.suite.compose import COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.identity import PACKAGE_ROOT, digest
-from sfda_bench.suite.plan import Entry, Plan, Stage
 from sfda_bench.suite.record import (
     Code,
     Cost,
@@ -24,6 +23,7 @@ from sfda_bench.suite.record import (
     load_counts,
     save_record,
 )
+from sfda_bench.suite.stages import Entry, Plan, Stage
 from sfda_bench.suite.store import Store
 
 

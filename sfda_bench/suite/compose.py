@@ -139,7 +139,7 @@ def train_config(
     iters = int(recipe['iters'])
     config = _common(seed, stage)
     config.update(
-        model=copy.deepcopy(model),
+        model=_stackable(model),
         train_dataloader={
             'batch_size': int(recipe['batch_size']),
             'num_workers': workers,
@@ -169,6 +169,16 @@ def train_config(
         load_from=str(load_from) if load_from else None,
     )
     return config
+
+
+def _stackable(model: Config) -> Config:
+    """A copy whose data preprocessor stacks training images of one size without padding."""
+    model = copy.deepcopy(model)
+    segmentor = model.get('segmentor', model)
+    preprocessor = segmentor['data_preprocessor']
+    if 'size' not in preprocessor:
+        preprocessor.setdefault('size_divisor', 1)
+    return model
 
 
 def convert_config(model: Config, source: Mapping[str, Any], data_root: Path) -> Config:

@@ -11,8 +11,8 @@ from typing import Any, TextIO
 
 from tabulate import tabulate
 
-from sfda_bench.suite.plan import Plan, Stage
 from sfda_bench.suite.run import Summary
+from sfda_bench.suite.stages import Plan, Stage
 from sfda_bench.suite.store import LOG_FILE, Store
 
 _COLOURS = {'done': 32, 'running': 36, 'failed': 31, 'diverged': 31, 'skipped': 33}

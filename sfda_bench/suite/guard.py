@@ -97,10 +97,15 @@ class Guard:
 
     def _check_overlap(self) -> None:
         for folder in self.protected:
-            for root in [*map(Path, SYSTEM), *map(Path, DEVICES), *software_paths(), *self.writable]:
+            for root in [
+                *map(Path, SYSTEM),
+                *map(Path, DEVICES),
+                *software_paths(),
+                *self.writable,
+            ]:
                 if _inside(folder, str(root)):
                     raise BenchError(
-                        f'the data root {folder} lies inside {root}, which a sealed stage must read',
+                        f'the data root {folder} lies inside {root}, which stays readable',
                         'a data root outside of the software and run folders',
                         'move or bind-mount the data elsewhere and pass --data-root',
                     )

@@ -133,7 +133,7 @@ def module_file(name: str) -> Path:
     return base / '__init__.py' if base.is_dir() else base.with_suffix('.py')
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def imports_of(name: str) -> tuple[str, ...]:
     """Modules of the package that ``name`` imports anywhere in its file."""
     tree = ast.parse(module_file(name).read_text())
@@ -151,7 +151,7 @@ def _is_module(name: str) -> bool:
     return module_file(name).is_file()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def module_hash(path: Path) -> str:
     """SHA-256 of a Python file's syntax tree without docstrings and positions."""
     tree = ast.parse(path.read_text())
@@ -162,17 +162,17 @@ def module_hash(path: Path) -> str:
 
 
 def _drop_docstring(node: Any) -> None:
-    first = node.body[0] if node.body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-        if isinstance(first.value.value, str):
-            node.body = node.body[1:]
+    if ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:]
 
 
 def _dump(node: Any) -> str:
     """The tree as text; empty fields are left out, so that Python versions agree."""
     if isinstance(node, ast.AST):
         fields = ((name, getattr(node, name, None)) for name in node._fields)
-        inner = ','.join(f'{k}={_dump(v)}' for k, v in fields if v not in (None, []) and k != 'kind')
+        inner = ','.join(
+            f'{k}={_dump(v)}' for k, v in fields if v not in (None, []) and k != 'kind'
+        )
         return f'{type(node).__name__}({inner})'
     if isinstance(node, list):
         return '[' + ','.join(_dump(item) for item in node) + ']'

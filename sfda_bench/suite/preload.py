@@ -3,18 +3,16 @@
 Nothing of ``sfda_bench.methods`` is imported here: method code runs only inside the guard.
 """
 
-from sfda_bench.suite.process import silence
+import cv2  # noqa: F401
+import PIL.Image  # noqa: F401
+import torch
+import yapf.yapflib.yapf_api  # noqa: F401
 
-silence()
+from sfda_bench.suite.process import import_stack
 
-import cv2  # noqa: E402, F401
-import mmengine.runner  # noqa: E402, F401
-import mmseg.models  # noqa: E402
-import PIL.Image  # noqa: E402, F401
-import torch  # noqa: E402
+import_stack()
 
-import sfda_bench.data.registered  # noqa: E402, F401
+import sfda_bench.data.registered  # noqa: E402
 import sfda_bench.networks.registered  # noqa: E402, F401
 
 torch.set_num_threads(1)
-__all__ = ['mmseg']

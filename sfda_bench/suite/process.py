@@ -5,6 +5,9 @@ The same function serves the suite's executors and ``tools/train.py`` / ``tools/
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import platform
@@ -21,12 +24,26 @@ from sfda_bench.suite.atomic import write_text
 from sfda_bench.suite.guard import Guard
 
 RESULT_NAME = 'result.json'
+#: Packages that a number may depend on (the onedl ones or their originals).
+PACKAGES = (
+    'torch', 'onedl-mmsegmentation', 'onedl-mmengine', 'onedl-mmcv', 'mmsegmentation', 'mmengine',
+    'mmcv', 'numpy', 'pillow', 'opencv-python', 'kornia', 'sfda_bench',
+)  # fmt: skip
 
 
-def silence() -> None:
-    """Silence two known import messages of the stack, and nothing else."""
+NOISE = 'Could not import OneDL'
+
+
+def import_stack() -> None:
+    """Import torch and mmseg without their two known import messages, and with all others."""
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
-    warnings.filterwarnings('ignore', message='The current default scope .* is not .*')
+    captured = io.StringIO()
+    with contextlib.redirect_stdout(captured):
+        for name in ('mmengine.runner', 'mmseg.datasets', 'mmseg.models'):
+            importlib.import_module(name)
+    for line in captured.getvalue().splitlines():
+        if line.strip() != NOISE:
+            print(line)
 
 
 def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dict[str, Any]:
@@ -46,7 +63,7 @@ def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dic
     """
     from mmengine.config import Config
 
-    silence()
+    import_stack()
     config = Config.fromfile(str(config_file), import_custom_modules=False)
     stage = config.stage
     work_dir = Path(config.work_dir)
@@ -76,6 +93,9 @@ def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dic
 
 
 def _guard(config: Any, work_dir: Path) -> Guard:
+    # mmengine formats configs with yapf, which reads a grammar from the user's cache on import.
+    import yapf.yapflib.yapf_api  # noqa: F401
+
     readable = [Path(p) for p in config.stage.get('grants', [])]
     if config.load_from:
         readable.append(Path(config.load_from))
@@ -128,7 +148,7 @@ def _convert(config: Any, work_dir: Path) -> None:
         raise BenchError(
             f'{path} has SHA-256 {found}',
             wanted['sha256'],
-            'get the file named by the network\'s `origin`, or correct `sha256` in its config',
+            "get the file named by the network's `origin`, or correct `sha256` in its config",
         )
     state = convert_checkpoint(path, wanted['converter'], config.model.to_dict())
     content = {'meta': {'origin': config.stage.get('origin', '')}, 'state_dict': state}
@@ -159,8 +179,7 @@ def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {'python': platform.python_version()}
-    for name in ('torch', 'onedl-mmsegmentation', 'onedl-mmengine', 'onedl-mmcv', 'mmsegmentation',
-                 'mmengine', 'mmcv', 'numpy', 'pillow', 'opencv-python', 'kornia', 'sfda_bench'):  # fmt: skip
+    for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -86,6 +86,13 @@ class Guard(Strict):
     granted: list[str] = Field(default_factory=list)
 
 
+class CurvePoint(Strict):
+    """A kept checkpoint, scored after adaptation was over (so that it cannot guide it)."""
+
+    iteration: int
+    miou: float
+
+
 class Cost(Strict):
     """Cost of the adaptation stages together (the shared source stage is not counted)."""
 
@@ -126,6 +133,7 @@ class Record(Strict):
     hardware: dict[str, Any]
     cost: Cost
     guard: Guard
+    curve: list[CurvePoint] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     created: str
 

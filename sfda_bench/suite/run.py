@@ -11,7 +11,7 @@ from mmengine.config import Config
 from sfda_bench.suite.atomic import write_text
 from sfda_bench.suite.collect import is_complete, write_record
 from sfda_bench.suite.executors import Executor, Report
-from sfda_bench.suite.plan import Entry, Plan, Stage
+from sfda_bench.suite.stages import Entry, Plan, Stage
 from sfda_bench.suite.store import CONFIG_FILE, StageStatus, Store
 
 
@@ -52,7 +52,9 @@ def prepare(stage: Stage, store: Store) -> None:
     try:
         folder = store.path(stage.id)
         text = Config(stage.config).pretty_text
-        header = f'# {stage.title}\n# python tools/train.py {CONFIG_FILE}  (score: tools/score.py)\n'
+        header = (
+            f'# {stage.title}\n# python tools/train.py {CONFIG_FILE}  (score: tools/score.py)\n'
+        )
         write_text(folder / CONFIG_FILE, header + text)
         store.write(
             StageStatus(

@@ -23,10 +23,16 @@ FINAL_NAME = 'final.pth'
 def rng_state() -> dict[str, Any]:
     """State of Python's, NumPy's and torch's random generators, as tensors and plain values."""
     version, internal, gauss = random.getstate()
-    name, keys, pos, has_gauss, cached = np.random.get_state()
-    state = {
+    name, keys, pos, has_gauss, cached = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
         'python': (version, list(internal), gauss),
-        'numpy': (name, torch.from_numpy(keys.astype(np.int64)), pos, has_gauss, cached),
+        'numpy': (
+            name,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            pos,
+            has_gauss,
+            cached,
+        ),
         'torch': torch.get_rng_state(),
     }
     if torch.cuda.is_available():
@@ -109,7 +115,11 @@ def save_plain(runner, path: Path) -> None:
     """Write the segmentor that will be scored as a plain mmseg checkpoint, atomically."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     exported = model.export_module() if hasattr(model, 'export_module') else model
-    meta = {'iter': min(runner.iter + 1, runner.max_iters), 'seed': runner.seed, 'dataset_meta': _plain_meta(runner)}
+    meta = {
+        'iter': min(runner.iter + 1, runner.max_iters),
+        'seed': runner.seed,
+        'dataset_meta': _plain_meta(runner),
+    }
     content = {'meta': meta, 'state_dict': weights_to_cpu(exported.state_dict())}
     write_with(path, lambda temporary: torch.save(content, temporary))
 

@@ -70,7 +70,7 @@ class ConfusionMetric(BaseMetric):
         ids = sorted(unique)
         counts = np.stack([unique[i][1] for i in ids])
         if self.out_file:
-            arrays = {
+            arrays: dict[str, Any] = {
                 'counts': counts,
                 'ids': np.array(ids, dtype=np.str_),
                 'conditions': np.array([unique[i][0] for i in ids], dtype=np.str_),

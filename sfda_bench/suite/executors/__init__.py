@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sfda_bench.suite.plan import Stage
+from sfda_bench.suite.stages import Stage
 from sfda_bench.suite.store import Store
 
 Report = Callable[[Stage, str, str], None]

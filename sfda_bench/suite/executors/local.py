@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sfda_bench.suite.executors import Report
-from sfda_bench.suite.plan import Stage
+from sfda_bench.suite.stages import Stage
 from sfda_bench.suite.store import Store
 from sfda_bench.suite.worker import EXIT_BUSY, stage_main
 

@@ -1,0 +1,54 @@
+# Two targets do all the set-up on a fresh machine: `make suite` and `make test`.
+VENV ?= .venv
+# Any of Python 3.10-3.12; the newest that is found.
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.10,$(shell python$(v) -c "import sys; print(sys.executable)" 2>/dev/null)) python3)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# One thread a process: two stages share two cores without fighting.
+export OMP_NUM_THREADS ?= 1
+JOBS ?= 2
+
+.PHONY: help install suite test board lint format types check slow clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else f'Python {v[0]}.{v[1]} found, 3.10 to 3.12 needed: make PYTHON=/path/to/python3.11')"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+install: $(STAMP)  ## make the environment (.venv) unless it is there
+
+suite: $(STAMP)  ## run the pocket suite and write its board
+	$(BIN)/python tools/run_suite.py --suite pocket
+	$(BIN)/python tools/make_leaderboard.py
+
+test: $(STAMP)  ## the default tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+board: $(STAMP)  ## write the leaderboards from the committed records
+	$(BIN)/python tools/make_leaderboard.py
+
+lint: $(STAMP)  ## ruff: lint and format check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## mypy
+	$(BIN)/mypy
+
+check: lint types  ## lint, types, and committed pages equal regenerated ones
+	$(BIN)/python tools/make_leaderboard.py --check
+
+format: $(STAMP)  ## ruff: format and mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+slow: $(STAMP)  ## the long tests (slow, data)
+	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or data'
+
+clean:  ## remove caches (never runs/ or data/)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,277 @@
+"""Building the stages of an entry and merging equal ones."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sfda_bench.data.fingerprint import split_fingerprint
+from sfda_bench.data.layout import image_dirs, require_root
+from sfda_bench.errors import BenchError
+from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
+from sfda_bench.suite import catalog, compose
+from sfda_bench.suite.identity import code_fingerprint, decisive, modules_of, stage_id
+from sfda_bench.suite.method import Method
+from sfda_bench.suite.record import EntryKey
+from sfda_bench.suite.stages import Entry, Stage
+from sfda_bench.suite.store import Store
+
+SOURCE_SEED = 0  # one source model for all seeds: methods are compared from the same start
+
+
+class Planner:
+    """Builds the stages of entries and merges equal ones.
+
+    Args:
+        suite: The suite block.
+        data_root: Folder of all data sets.
+        store: Where stages lie.
+        workers: Loader workers.
+    """
+
+    def __init__(self, suite: Mapping[str, Any], data_root: Path, store: Store, workers: int):
+        self.suite, self.data_root, self.store, self.workers = suite, data_root, store, workers
+        self.entries: list[Entry] = []
+        self.stages: dict[str, Stage] = {}
+
+    def add(
+        self,
+        task: Mapping[str, Any],
+        network_name: str,
+        method: Method,
+        params: dict[str, Any],
+        seed: int,
+    ) -> None:
+        """Add one entry with all its stages."""
+        network = catalog.load('networks', network_name)
+        block = network['network']
+        inference = self._inference(block, task['name'])
+        entry = Entry(
+            key=EntryKey(
+                suite=self.suite['name'],
+                task=task['name'],
+                network=network_name,
+                method=method.name,
+                params=params,
+                seed=seed,
+            ),
+            method=method,
+            task=task,
+            profile=self.suite['profile'],
+            inference=inference,
+            scoring=load_scoring(task['scoring']),
+            skip=method.skip_reason(task['name'], network_name),
+        )
+        self.entries.append(entry)
+        specs = method.stages(self.suite['profile'], task['name'], params)
+        if entry.skip:
+            return
+        source = self._source(task, network)
+        entry.source_score = self._score(entry, network, source)
+        entry.stages = [source]
+        parent = source
+        for spec in specs:
+            parent = self._method_stage(entry, network, spec, parent)
+            entry.stages.append(parent)
+        entry.stages.append(self._score(entry, network, parent))
+
+    def _inference(self, block: Mapping[str, Any], task: str) -> InferenceProtocol:
+        wanted = self.suite['inference']
+        name = wanted if isinstance(wanted, str) else wanted[task]
+        if name not in block['inference']:
+            raise BenchError(
+                f'network {block["name"]} cannot be scored under the inference protocol {name}',
+                f'one of its protocols: {", ".join(block["inference"])}',
+                'choose another --network or --suite',
+            )
+        return load_inference(name)
+
+    # --- stages ---------------------------------------------------------------------------------
+
+    def _source(self, task: Mapping[str, Any], network: Mapping[str, Any]) -> str:
+        recipe = network['network']['source']
+        title = f'source {task["source"]["folder"]} {network["network"]["name"]}'
+        if 'checkpoint' in recipe:
+            config = compose.convert_config(network['model'], recipe, self.data_root)
+            return self._register(config, title, [], {})
+        return self._supervised(task['source'], network, recipe, SOURCE_SEED, None, title, 'source')
+
+    def _supervised(
+        self,
+        spec: Mapping[str, Any],
+        network: Mapping[str, Any],
+        recipe: Mapping[str, Any],
+        seed: int,
+        parent: str | None,
+        title: str,
+        name: str,
+        model: Mapping[str, Any] | None = None,
+    ) -> str:
+        """A stage that trains the plain network on labels; equal ones merge, whatever their use."""
+        recipe = self._sized(recipe, spec)
+        pipeline = compose.train_pipeline(recipe, network['network'], labelled=True)
+        config = compose.train_config(
+            model=dict(model or network['model']),
+            dataset=compose.dataset_config(spec, self.data_root, pipeline),
+            recipe=recipe,
+            seed=seed,
+            stage={'kind': 'train', 'name': name, 'sealed': False},
+            load_from=self._final(parent),
+            workers=self.workers,
+        )
+        return self._register(
+            config, title, [parent] if parent else [], {'train': self._data(spec, True)}
+        )
+
+    def _sized(self, recipe: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+        sizes = self.suite.get('input_size', {})
+        recipe = dict(recipe)
+        recipe.setdefault('input_size', sizes.get(spec['folder']))
+        return recipe
+
+    def _method_stage(
+        self, entry: Entry, network: Mapping[str, Any], spec: dict[str, Any], parent: str
+    ) -> str:
+        key = entry.key
+        title = f'{key.method} {spec["name"]} {key.task} {key.network} s{key.seed}'
+        if spec.get('kind', 'adapt') == 'train':
+            return self._label_stage(entry, network, spec, parent, title)
+        target = entry.task['target_train']
+        recipe = self._sized(spec, target)
+        pipeline = compose.train_pipeline(recipe, network['network'], labelled=False)
+        dataset = compose.dataset_config(target, self.data_root, pipeline)
+        stage: dict[str, Any] = {
+            'kind': 'adapt',
+            'name': spec['name'],
+            'sealed': entry.method.sealed,
+            'grants': self._grants(target),
+            'protected': [str(self.data_root)],
+        }
+        config = compose.train_config(
+            model={**spec['adapter'], 'segmentor': network['model']},
+            dataset=compose.unlabelled(dataset),
+            recipe=recipe,
+            seed=key.seed,
+            stage=stage,
+            load_from=self._final(parent),
+            workers=self.workers,
+        )
+        return self._register(
+            config, title, [parent], {'adapt': self._data(target, False)}, entry.method.file
+        )
+
+    def _label_stage(
+        self,
+        entry: Entry,
+        network: Mapping[str, Any],
+        spec: dict[str, Any],
+        parent: str,
+        title: str,
+    ) -> str:
+        """A bound: training on the target's labels, from scratch or from the source model."""
+        recipe = dict(spec)
+        if recipe.pop('recipe', None) == 'network':
+            recipe = {**network['network']['source'], **recipe}
+        if 'iters' not in recipe:
+            raise BenchError(
+                f'method {entry.key.method} has no recipe for network {entry.key.network} on '
+                f'{entry.key.task}',
+                "the network's own recipe, or `iters`, `batch_size`, `optim_wrapper` in the stage",
+                f'add an override to {entry.method.file}',
+            )
+        from_source = recipe.pop('init', 'scratch') == 'source'
+        model = dict(network['model'])
+        if entry.task.get('prediction_map'):
+            groups = list(entry.task['prediction_map'])
+            model['decode_head'] = {
+                **model['decode_head'],
+                'loss_decode': {'type': 'GroupedCrossEntropyLoss', 'groups': groups},
+            }
+        return self._supervised(
+            entry.task['target_train'],
+            network,
+            recipe,
+            entry.key.seed,
+            parent if from_source else None,
+            title,
+            spec['name'],
+            model,
+        )
+
+    def _score(self, entry: Entry, network: Mapping[str, Any], parent: str) -> str:
+        target = entry.task['target_val']
+        pipeline = compose.test_pipeline(entry.inference, entry.task['name'])
+        config = compose.score_config(
+            model=network['model'],
+            dataset=compose.dataset_config(target, self.data_root, pipeline),
+            protocol=entry.inference,
+            task=entry.task,
+            num_classes=len(entry.scoring.labels),
+            stage={
+                'kind': 'score',
+                'name': 'score',
+                'sealed': False,
+                'inference': entry.inference.ref,
+                'inference_digest': entry.inference.digest,
+            },
+            load_from=self.store.path(parent) / compose.FINAL_NAME,
+            workers=self.workers,
+        )
+        title = f'score {self.stages[parent].title}'
+        return self._register(config, title, [parent], {'score': self._data(target, True)})
+
+    # --- helpers --------------------------------------------------------------------------------
+
+    def _final(self, parent: str | None) -> Path | None:
+        return self.store.path(parent) / compose.FINAL_NAME if parent else None
+
+    def _grants(self, spec: Mapping[str, Any]) -> list[str]:
+        root = require_root(self.data_root, spec['folder'])
+        dirs = image_dirs(spec['folder'], root, spec['split'], spec.get('conditions'))
+        return [str(path) for path in dirs]
+
+    def _data(self, spec: Mapping[str, Any], labelled: bool) -> str:
+        conditions = spec.get('conditions')
+        return _fingerprint(
+            spec['folder'],
+            str(require_root(self.data_root, spec['folder'])),
+            spec['split'],
+            tuple(conditions) if conditions else None,
+            labelled,
+        )
+
+    def _register(
+        self,
+        config: dict[str, Any],
+        title: str,
+        parents: list[str],
+        data: dict[str, str],
+        method_file: str | None = None,
+    ) -> str:
+        roots = modules_of(decisive(config))
+        if 'convert' in config['stage']:
+            roots.add('sfda_bench.networks.convert')
+        code = _code(tuple(sorted(roots)))
+        identity = stage_id(config, parents, data, code)
+        if identity not in self.stages:
+            compose.place(config, self.store.path(identity))
+            stage = config['stage']
+            stage.update(id=identity, title=title, parents=parents)
+            self.stages[identity] = Stage(
+                identity, stage['name'], stage['kind'], title, config, parents, data, code
+            )
+        return identity
+
+
+@functools.cache
+def _code(modules: tuple[str, ...]) -> str:
+    return code_fingerprint(modules)
+
+
+@functools.cache
+def _fingerprint(
+    folder: str, root: str, split: str, conditions: tuple[str, ...] | None, labelled: bool
+) -> str:
+    return split_fingerprint(folder, Path(root), split, conditions, labelled)
