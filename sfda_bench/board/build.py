@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from sfda_bench.board.boards import make_boards
+from sfda_bench.board.export import bibtex, csv, latex
 from sfda_bench.board.loading import load_items
 from sfda_bench.board.markdown import readme
+from sfda_bench.board.pages import board_page, reported_page
+from sfda_bench.board.reported import REPORTED, load_all
 from sfda_bench.errors import BenchError
 from sfda_bench.scoring.statistics import SAMPLES
 from sfda_bench.suite.atomic import write_text
@@ -17,10 +20,23 @@ OWNED = ('boards',)
 """Folders below the output folder in which every file is generated; strangers are stale."""
 
 
-def build(records: Path, samples: int = SAMPLES) -> dict[str, str]:
+def build(
+    records: Path, samples: int = SAMPLES, reported_folder: Path = REPORTED
+) -> dict[str, str]:
     """All generated files: path relative to the output folder -> text."""
-    boards = make_boards(load_items(records), samples)
-    return {'README.md': readme(boards)}
+    reported = load_all(reported_folder)
+    boards = make_boards(load_items(records), samples, reported)
+    files = {
+        'README.md': readme(boards),
+        'boards/reported.md': reported_page(boards, reported),
+        'boards/methods.bib': bibtex(boards),
+    }
+    for board in boards:
+        stem = f'boards/{board.key.slug}'
+        files[f'{stem}.md'] = board_page(board, reported)
+        files[f'{stem}.csv'] = csv(board)
+        files[f'{stem}.tex'] = latex(board)
+    return files
 
 
 def stale(files: dict[str, str], out: Path) -> list[str]:

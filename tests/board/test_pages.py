@@ -1,0 +1,139 @@
+"""Pages and exports say the same as the board, in every format."""
+
+import io
+import re
+
+import pandas as pd
+import pytest
+
+from sfda_bench.board.boards import make_boards
+from sfda_bench.board.build import build
+from sfda_bench.board.cli import make_leaderboard
+from sfda_bench.board.columns import COLUMNS
+from sfda_bench.board.export import tex
+from sfda_bench.board.loading import load_items
+from tests.board.factory import make_record, small_suite
+
+SLUG = 'boards/pocket__synthia_to_cityscapes__deeplabv2_pocket'
+
+
+@pytest.fixture(scope='module')
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('records')
+    curve = [dict(iteration=i, miou=m) for i, m in ((100, 41.0), (200, 45.5), (300, 44.0))]
+    small_suite(folder, (0, 1), task='synthia_to_cityscapes', scoring='synthia16_avg@1')
+    make_record(
+        folder, 'hcl', 0, 0.55, task='synthia_to_cityscapes', scoring='synthia16_avg@1', curve=curve
+    )
+    make_record(folder, 'hcl', 1, 0.55, task='synthia_to_cityscapes', scoring='synthia16_avg@1')
+    tags = ['fog', 'night', 'rain', 'snow'] * 3
+    make_record(
+        folder, 'tent', task='cityscapes_to_acdc', scoring='acdc19@1', conditions=tags,
+        suite='paper', profile='paper', inference='acdc_daformer@1', network='segformer_b5',
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope='module')
+def files(records):
+    return build(records, 300)
+
+
+def cells(page, heading):
+    """Rows of the first Markdown table after a heading."""
+    lines = page.split(heading)[1].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith('|'))
+    table = []
+    for line in lines[start:]:
+        if not line.startswith('|'):
+            break
+        table.append([cell.strip() for cell in line.strip('|').split('|')])
+    return table[:1] + table[2:]
+
+
+def test_every_format_has_the_same_rows(records, files):
+    board = next(b for b in make_boards(load_items(records), 300) if 'synthia' in b.key.task)
+    titles = [row.title for row in board.rows]
+    data = pd.read_csv(io.StringIO(files[f'{SLUG}.csv']))
+    assert data['method'].tolist() == titles
+    assert data['mIoU'].tolist() == pytest.approx([row.mean for row in board.rows], abs=1e-4)
+    latex = [x for x in files[f'{SLUG}.tex'].splitlines() if x.endswith(r'\\')][1:]
+    assert [line.split(' & ')[1] for line in latex] == [tex(title) for title in titles]
+    assert all(line.count(' & ') == len(COLUMNS) - 1 for line in latex)
+    markdown = cells(files[f'{SLUG}.md'], 'inference')
+    assert [line[1] for line in markdown[1:]] == titles
+    assert markdown == cells(files['README.md'], '### SYNTHIA')
+
+
+def test_the_page_has_classes_conventions_seeds_and_pairs(files):
+    page = files[f'{SLUG}.md']
+    assert len(cells(page, '## Per class')[0]) == 2 + 16
+    header, *body = cells(page, '## Under every scoring protocol')
+    assert header[1:] == [
+        '`cityscapes19@1`'.strip('`'),
+        'synthia13_avg@1',
+        'synthia13_masked16@1',
+        'synthia13_recomputed@1',
+        'synthia16_avg@1',
+        'synthia16_masked@1',
+    ]
+    best = dict(zip(header, body[0], strict=True))
+    assert float(best['synthia16_masked@1']) > float(best['synthia16_avg@1'])
+    assert cells(page, '## Seeds')[0] == ['method', 'seed 0', 'seed 1', 'std']
+    assert len(cells(page, '## Paired comparisons')) == 1 + 6 * 5 / 2
+    assert cells(page, '## Selection gap')[1][1:] == ['44.0', '45.5', '+1.5']
+    assert '## Per condition' not in page
+
+
+def test_conditions_have_a_page_of_their_own(files):
+    page = files['boards/paper__cityscapes_to_acdc__segformer_b5.md']
+    header = cells(page, '## Per condition')[0]
+    assert header == ['method', 'all', 'fog', 'night', 'rain', 'snow']
+
+
+def test_a_suite_seed_that_is_missing_is_shown_as_missing(files):
+    data = pd.read_csv(io.StringIO(files['boards/paper__cityscapes_to_acdc__segformer_b5.csv']))
+    assert data['mIoU'].isna().all() and data['seeds'][0] == 1 and data['seeds_expected'][0] == 3
+
+
+def test_every_link_of_a_page_leads_somewhere(files):
+    for name, text in files.items():
+        if not name.endswith('.md'):
+            continue
+        folder = name.rpartition('/')[0]
+        for target in re.findall(r'\]\(([^)#]+)\)', text):
+            path = f'{folder}/{target}' if folder else target
+            path = re.sub(r'[^/]+/\.\./', '', path)
+            assert path in files, (name, target)
+        for target in re.findall(r'\]\(#([^)]+)\)', text):
+            assert f'<a id="{target}"></a>' in text
+
+
+def test_bibtex_names_the_methods(files):
+    text = files['boards/methods.bib']
+    assert '@misc{tent,' in text and 'eprint = {2006.10726}' in text
+    assert text.count('{') == text.count('}')
+
+
+def test_reported_numbers_that_were_not_run_are_listed(files):
+    page = files['boards/reported.md']
+    assert '| IAPC |' in page and 'do not rank' in page and '49.4' in page
+    assert 'per_class_inconsistent' in page
+
+
+def test_latex_escapes():
+    assert tex('a_b & 50% ± **x**') == r'a\_b \& 50\% $\pm$ \textbf{x}'
+
+
+def test_left_over_pages_are_removed(tmp_path, records):
+    out = tmp_path / 'results'
+    options = ['--records', str(records), '--out', str(out)]
+    assert make_leaderboard(options) == 0
+    (out / 'boards' / 'gone.md').write_text('x')
+    assert make_leaderboard([*options, '--check']) == 1
+    assert make_leaderboard(options) == 0 and not (out / 'boards' / 'gone.md').exists()
+
+
+def test_the_linter_is_an_option(capsys):
+    assert make_leaderboard(['--lint']) == 0
+    assert 'are in order' in capsys.readouterr().out
