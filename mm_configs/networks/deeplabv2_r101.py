@@ -13,7 +13,7 @@ network = dict(
     ),
     align_corners=True,
     num_classes=19,
-    inference=['dlv2_caffe', 'dlv2_caffe_msflip', 'camvid', 'pocket'],
+    inference=['dlv2_caffe', 'dlv2_caffe_msflip', 'dlv2_caffe_1536', 'pocket'],
     source=dict(
         # ImageNet + COCO weights of the lineage; the input size comes from the suite
         init=dict(checkpoint='weights/deeplabv2_r101_init.pth', converter='dlv2_scale_init'),

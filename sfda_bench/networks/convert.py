@@ -12,7 +12,8 @@ from torch import Tensor
 from sfda_bench.errors import require_known
 from sfda_bench.networks.build import expected_state
 from sfda_bench.networks.formats import BY_NAME, flat_state
-from sfda_bench.networks.state import State, read_file, require_same_keys
+from sfda_bench.networks.reading import read_file
+from sfda_bench.networks.state import State, require_same_keys
 
 Converter = Callable[[Mapping[str, Tensor]], State]
 
@@ -33,7 +34,7 @@ def convert_checkpoint(
         path: The checkpoint file.
         converter: A name in :data:`CONVERTERS`.
         network_model_cfg: The ``model`` of the network config.
-        trust: See :func:`sfda_bench.networks.state.read_file`.
+        trust: See :func:`sfda_bench.networks.reading.read_file`.
 
     Returns:
         Every key of the network. For initial weights (a backbone trained on ImageNet) all but the

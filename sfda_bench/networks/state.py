@@ -1,9 +1,8 @@
-"""State dicts on disk and in memory: reading, comparing, key bookkeeping. No architecture here."""
+"""State dicts in memory: comparing, key bookkeeping. No architecture here."""
 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,39 +24,6 @@ def sha256_of(path: Path) -> str:
         for block in iter(lambda: file.read(1 << 20), b''):
             digest.update(block)
     return digest.hexdigest()
-
-
-def read_file(path: Path, trust: bool = False) -> Any:
-    """Read a checkpoint file onto the CPU.
-
-    Args:
-        path: A file written by ``torch.save``.
-        trust: Also run the code a pickle may carry. Off: tensors and plain containers only.
-
-    Raises:
-        BenchError: Missing file, not a checkpoint, or a pickle that needs ``trust``.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise BenchError(f'no checkpoint {path}', 'a file written by torch.save')
-    try:
-        return torch.load(path, map_location='cpu', weights_only=not trust)
-    except pickle.UnpicklingError as error:
-        if 'weights_only' in str(error).lower() or 'weights only' in str(error).lower():
-            raise BenchError(
-                f'{path} holds Python objects besides tensors: {_reason(error)}',
-                'tensors in plain containers; anything else may run code when read',
-                'if you trust its origin: tools/convert_checkpoint.py convert --trust',
-            ) from None
-        raise BenchError(f'{path} is not a checkpoint: {_reason(error)}') from None
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise BenchError(f'{path} is not a checkpoint: {_reason(error)}') from None
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if 'GLOBAL' in line or 'Unsupported' in line]
-    return (named or lines or [type(error).__name__])[0][:200]
 
 
 def tensors_only(mapping: Mapping[Any, Any]) -> State:

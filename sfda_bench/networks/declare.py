@@ -1,0 +1,102 @@
+"""A network's declaration: what it says about itself must agree with its model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sfda_bench.errors import BenchError
+
+HEADS = ('decode_head', 'auxiliary_head')
+
+
+def heads_of(model_cfg: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The heads of a segmentor config, with their places (``auxiliary_head.1`` in a list)."""
+    out: list[tuple[str, Mapping[str, Any]]] = []
+    for place in HEADS:
+        head = model_cfg.get(place)
+        if isinstance(head, Mapping):
+            out.append((place, head))
+        elif isinstance(head, Sequence):
+            out.extend((f'{place}.{i}', h) for i, h in enumerate(head))
+    return out
+
+
+def with_heads(model_cfg: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """A copy of a segmentor config with ``changes`` made in every head."""
+    out = copy.deepcopy(dict(model_cfg))
+    for _, head in heads_of(out):
+        head.update(changes)  # type: ignore[attr-defined]
+    return out
+
+
+def with_classes(model_cfg: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    """A copy of a segmentor config whose heads have ``num_classes`` outputs (19 or 16)."""
+    return with_heads(model_cfg, num_classes=num_classes)
+
+
+def check_declaration(network: Mapping[str, Any], model_cfg: Mapping[str, Any]) -> None:
+    """Compare a network's input convention with the preprocessor and heads of its model.
+
+    Raises:
+        BenchError: They differ in channel order, mean, std, align_corners or class count.
+    """
+    convention, pre = network['input'], model_cfg['data_preprocessor']
+    order = 'rgb' if pre.get('bgr_to_rgb') else 'bgr'
+    found = {
+        'channel_order': (convention['channel_order'], order),
+        'mean': (list(convention['mean']), list(pre['mean'])),
+        'std': (list(convention['std']), list(pre['std'])),
+    }
+    for place, head in heads_of(model_cfg):
+        aligned = bool(head.get('align_corners', False))
+        found[f'{place}.align_corners'] = (bool(network['align_corners']), aligned)
+        found[f'{place}.num_classes'] = (network['num_classes'], head['num_classes'])
+    wrong = [
+        f'{name}: declared {declared}, model {actual}'
+        for name, (declared, actual) in found.items()
+        if declared != actual
+    ]
+    if wrong:
+        raise BenchError(
+            f'network {network["name"]} contradicts itself: ' + '; '.join(wrong),
+            'the same values in `network` and `model`',
+            f'edit mm_configs/networks/{network["name"]}.py',
+        )
+
+
+def check_inference(network: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
+    """Refuse an inference protocol that does not suit a network's input convention.
+
+    Args:
+        network: The ``network`` block.
+        protocol: ``id``, ``resize`` (``None`` or ``lib`` and ``mode``), ``align_corners``
+            (a bool, or ``'network'`` = the network's own).
+
+    Raises:
+        BenchError: The protocol is not declared, or resizes or upsamples in another way.
+    """
+    name, ident = network['name'], protocol['id']
+    if ident not in network['inference']:
+        raise BenchError(
+            f'network {name} cannot be scored under the inference protocol {ident}',
+            f'one of its protocols: {", ".join(network["inference"])}',
+            'choose another --network or --suite',
+        )
+    wrong = []
+    resize, convention = protocol.get('resize'), network['input']
+    if resize and (resize['lib'], resize['mode']) != (convention['lib'], convention['mode']):
+        wrong.append(
+            f'resize: network {convention["lib"]} {convention["mode"]}, '
+            f'protocol {resize["lib"]} {resize["mode"]}'
+        )
+    aligned = protocol.get('align_corners', 'network')
+    if aligned != 'network' and bool(aligned) != bool(network['align_corners']):
+        wrong.append(f'align_corners: network {network["align_corners"]}, protocol {aligned}')
+    if wrong:
+        raise BenchError(
+            f'network {name} and inference protocol {ident} disagree: ' + '; '.join(wrong),
+            'the convention the network was trained with',
+            f'remove {ident} from `inference` in mm_configs/networks/{name}.py',
+        )
