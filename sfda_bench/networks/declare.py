@@ -44,7 +44,7 @@ def check_declaration(network: Mapping[str, Any], model_cfg: Mapping[str, Any]) 
     """
     convention, pre = network['input'], model_cfg['data_preprocessor']
     order = 'rgb' if pre.get('bgr_to_rgb') else 'bgr'
-    found = {
+    found: dict[str, tuple[Any, Any]] = {
         'channel_order': (convention['channel_order'], order),
         'mean': (list(convention['mean']), list(pre['mean'])),
         'std': (list(convention['std']), list(pre['std'])),
