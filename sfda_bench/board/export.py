@@ -36,9 +36,9 @@ def _record(board: Board, row: Row) -> dict:
         'seeds': len(row.items),
         'seeds_expected': len(row.expected),
         'ties': row.ties,
-        **{f'iou_{name}': value for name, value in row.per_class().items()},
-        **{f'miou_{name}': value for name, value in row.per_condition().items()},
-        **{name: value for name, value in row.conventions().items() if name != key.scoring},
+        **{f'iou_{name}': value for name, value in row.per_class.items()},
+        **{f'miou_{name}': value for name, value in row.per_condition.items()},
+        **{name: value for name, value in row.conventions.items() if name != key.scoring},
     }
 
 

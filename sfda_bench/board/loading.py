@@ -6,14 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
 from sfda_bench.errors import BenchError
-from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring, names
+from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring
 from sfda_bench.scoring.scores import ProtocolScores, parts, score
 from sfda_bench.scoring.statistics import Parts
 from sfda_bench.suite.record import Record, counts_digest, load_counts
@@ -43,17 +42,6 @@ class Item:
     def protocol(self) -> ScoringProtocol:
         """The record's default scoring protocol."""
         return load_scoring(self.record.scoring_protocol)
-
-    @cached_property
-    def conventions(self) -> dict[str, ProtocolScores]:
-        """Scores under every scoring protocol of the same label space."""
-        space = self.protocol.label_space
-        found = {}
-        for name in names('scoring'):
-            protocol = load_scoring(name)
-            if protocol.label_space == space and not protocol.per_condition:
-                found[protocol.ref] = score(self.totals[''][None], None, protocol)
-        return found
 
 
 def truth_fingerprint(counts: np.ndarray, ids: list[str]) -> str:

@@ -46,22 +46,22 @@ def board_page(board: Board, reported: Mapping[str, ReportedFile]) -> str:
 
 def class_table(board: Board) -> str:
     """Methods by classes."""
-    names = unique(name for row in board.rows for name in row.per_class())
+    names = unique(name for row in board.rows for name in row.per_class)
     body = []
     for row in board.rows:
-        values = row.per_class()
+        values = row.per_class
         body.append([row.title, number(row.mean), *(number(values.get(name)) for name in names)])
     return table(['method', 'mIoU', *(SHORT.get(name, name) for name in names)], body)
 
 
 def condition_table(board: Board) -> str:
     """Methods by conditions; '' where the task has none."""
-    names = unique(name for row in board.rows for name in row.per_condition())
+    names = unique(name for row in board.rows for name in row.per_condition)
     if not names:
         return ''
     body = []
     for row in board.rows:
-        values = row.per_condition()
+        values = row.per_condition
         body.append([row.title, number(row.mean), *(number(values.get(name)) for name in names)])
     note = 'The overall mIoU is over all pixels, not the mean of the conditions.'
     return f'## Per condition (mIoU)\n\n{note}\n\n' + table(['method', 'all', *names], body)
@@ -69,13 +69,13 @@ def condition_table(board: Board) -> str:
 
 def convention_table(board: Board) -> str:
     """The same predictions under every scoring protocol of the label space."""
-    names = unique(name for row in board.rows for name in row.conventions())
+    names = unique(name for row in board.rows for name in row.conventions)
     if len(names) < 2:
         return ''
     legend = [f'* `{name}`: {load_scoring(name).title}' for name in names]
     body = []
     for row in board.rows:
-        values = row.conventions()
+        values = row.conventions
         body.append([row.title, *(number(values.get(name)) for name in names)])
     text = '## Under every scoring protocol\n\nThe same predictions, scored anew from the counts.'
     return '\n'.join([text, '', *legend, '', table(['method', *names], body)])
@@ -126,8 +126,8 @@ def pair_table(board: Board) -> str:
         for pair in sorted(board.pairs, key=lambda p: (-abs(p.difference), p.a, p.b))
     ]
     text = (
-        '## Paired comparisons\n\nDifference of means over seeds on the same images; interval from '
-        'resampled images; p also counts the spread over seeds, Holm-corrected over this table.'
+        '## Paired comparisons\n\nDifference of means over seeds on the same images. '
+        'Interval and p count resampled images and the spread over seeds; p is Holm-corrected over this table.'
     )
     header = ['a', 'b', 'a - b', '95 %', 'p', 'separated']
     return f'{text}\n\n' + table(header, body, 2)

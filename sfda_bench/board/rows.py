@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 import numpy as np
 
 from sfda_bench.board.loading import Item, unique
+from sfda_bench.scoring.confusion import nan_mean, ratio
+from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring, names
 from sfda_bench.scoring.ranking import Pair
+from sfda_bench.scoring.scores import parts
 
 
 @dataclass(frozen=True, order=True)
@@ -99,19 +103,34 @@ class Row:
         """mIoU a seed."""
         return {seed: item.scores.miou for seed, item in self.items.items()}
 
+    @cached_property
     def per_class(self) -> dict[str, float | None]:
         """Mean over seeds of each class IoU; missing if any seed is."""
         return _mean_dicts([item.scores.per_class for item in self.items.values()], self.complete)
 
+    @cached_property
     def per_condition(self) -> dict[str, float | None]:
         """Mean over seeds of each condition's mIoU; missing if any seed is."""
         found = [item.scores.per_condition for item in self.items.values()]
         return _mean_dicts(found, self.complete)
 
+    @cached_property
     def conventions(self) -> dict[str, float | None]:
         """Mean over seeds of mIoU under every scoring protocol of the label space."""
-        found = [{k: v.miou for k, v in i.conventions.items()} for i in self.items.values()]
-        return _mean_dicts(found, self.complete)
+        totals = np.stack([item.totals[''] for item in self.items.values()])
+        found: dict[str, float | None] = {}
+        for protocol in same_space(self.first.protocol.label_space):
+            values = 100 * nan_mean(ratio(*parts(totals, protocol)))
+            missing = not self.complete or bool(np.isnan(values).any())
+            found[protocol.ref] = None if missing else float(values.mean())
+        return found
+
+
+@cache
+def same_space(label_space: str) -> list[ScoringProtocol]:
+    """Scoring protocols of a label space that differ in classes or averaging."""
+    protocols = [load_scoring(name) for name in names('scoring')]
+    return [p for p in protocols if p.label_space == label_space and not p.per_condition]
 
 
 def _mean_dicts(found: Sequence[dict[str, float | None]], complete: bool) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
@@ -19,7 +20,6 @@ from sfda_bench.scoring.statistics import (
     bootstrap_miou,
     bootstrap_weights,
     miou,
-    normal_p,
     percentile_interval,
 )
 
@@ -41,14 +41,19 @@ class Drawn:
     values: Floats
     samples: Floats
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean over seeds."""
         return float(self.values.mean())
 
+    @cached_property
+    def sample_means(self) -> Floats:
+        """(B,) mean over seeds of each bootstrap sample."""
+        return self.samples.mean(axis=0, dtype=np.float64).astype(np.float32)
+
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Image-bootstrap interval of the mean over seeds."""
-        return percentile_interval(self.samples.mean(axis=0), level)
+        return percentile_interval(self.sample_means, level)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def draw(contestant: Contestant, samples: int = SAMPLES, seed: int = 0) -> Drawn
     )
 
 
-def seed_error(a: Drawn, b: Drawn) -> tuple[float, int]:
+def seed_error(a: Drawn, b: Drawn) -> tuple[float, float]:
     """Standard error of the difference of means that the choice of seeds causes, and its df.
 
     Seeds are paired where both methods have the same ones (they share the source model), else
@@ -82,43 +87,51 @@ def seed_error(a: Drawn, b: Drawn) -> tuple[float, int]:
     speaks of these two models only.
     """
     if a.seeds == b.seeds:
-        return _mean_error(a.values - b.values), len(a.seeds) - 1
+        return _mean_error(a.values - b.values), max(len(a.seeds) - 1, 1)
     error = float(np.hypot(_mean_error(a.values), _mean_error(b.values)))
-    return error, min(n for n in (len(a.seeds), len(b.seeds), 10**6) if n > 1) - 1
+    return error, max(min(len(a.seeds), len(b.seeds)) - 1, 1)
 
 
 def _mean_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-def compare(a: Drawn, b: Drawn, level: float = LEVEL) -> tuple[float, float, float, float]:
-    """(difference, low, high, p) of the means over seeds.
-
-    The interval is the image bootstrap's. ``p`` adds the variance that the seeds cause; with few
-    seeds that variance is poorly known, hence a t tail with Welch-Satterthwaite degrees of freedom.
-    """
-    drawn = a.samples.mean(axis=0) - b.samples.mean(axis=0)
-    difference = a.mean - b.mean
-    low, high = percentile_interval(drawn, level)
-    image_error = float(np.nanstd(drawn))
-    from_seeds, seed_freedom = seed_error(a, b)
-    error = float(np.hypot(image_error, from_seeds))
-    if from_seeds == 0:
-        return difference, low, high, normal_p(difference, error)
-    freedom = seed_freedom * (error / from_seeds) ** 4
-    return difference, low, high, float(2 * stats.t.sf(abs(difference) / error, freedom))
-
-
 def compare_all(
     drawn: dict[str, Drawn], correction: Literal['holm', 'bh'] = 'holm', level: float = LEVEL
 ) -> list[Pair]:
-    """Every pair, with corrected p values."""
+    """Every pair of methods: difference of means over seeds, interval, p, corrected p.
+
+    The variance of a difference is that of the paired bootstrap over images plus that over seeds.
+    With few seeds the latter is poorly known, hence t tails with Welch-Satterthwaite degrees of
+    freedom. Unlike the share of samples beyond zero, p has no floor at ``1 / samples``, which a
+    correction over many pairs would hit.
+    """
     names = list(combinations(drawn, 2))
-    found = [compare(drawn[a], drawn[b], level) for a, b in names]
-    adjusted = adjust([item[3] for item in found], correction)
-    return [
-        Pair(a, b, *item, float(p)) for (a, b), item, p in zip(names, found, adjusted, strict=True)
-    ]
+    if not names:
+        return []
+    order = {name: i for i, name in enumerate(drawn)}
+    i, j = np.array([(order[a], order[b]) for a, b in names]).T
+    means = np.array([item.mean for item in drawn.values()])
+    centred = np.stack([item.sample_means for item in drawn.values()]).astype(np.float64)
+    centred -= centred.mean(axis=1, keepdims=True)
+    products = centred @ centred.T / centred.shape[1]
+    variance = np.maximum(products[i, i] + products[j, j] - 2 * products[i, j], 0)
+    seeds = np.array([seed_error(drawn[a], drawn[b]) for a, b in names])
+    total = variance + seeds[:, 0] ** 2
+    error = np.sqrt(total)
+    share = np.maximum(seeds[:, 0] ** 2 / np.maximum(total, 1e-300), 1e-12)
+    freedom = seeds[:, 1] / share**2
+    difference = means[i] - means[j]
+    half = stats.t.ppf(0.5 + level / 2, freedom) * error
+    # Two methods with equal predictions have no error and no difference.
+    ratio = np.divide(
+        np.abs(difference), error, out=np.where(difference == 0, 0.0, np.inf), where=error > 1e-9
+    )
+    p = 2 * stats.t.sf(ratio, freedom)
+    adjusted = adjust(p.tolist(), correction)
+    columns = (difference, difference - half, difference + half, p, adjusted)
+    values = np.stack(columns, axis=1).tolist()
+    return [Pair(a, b, *row) for (a, b), row in zip(names, values, strict=True)]
 
 
 def shared_ranks(

@@ -49,7 +49,7 @@ def test_a_missing_seed_means_a_missing_mean(tmp_path):
     (board,) = boards_of(tmp_path)
     row = by_method(board)['tent']
     assert row.mean is None and row.rank is None and not row.complete
-    assert set(row.per_class().values()) == {None}
+    assert set(row.per_class.values()) == {None}
     assert '2 of 3 seeds' in build(tmp_path, SAMPLES)['README.md']
 
 
@@ -100,7 +100,7 @@ def test_conditions_are_averaged_over_seeds(tmp_path):
     (board,) = boards_of(tmp_path)
     (row,) = board.rows
     single = [item.scores.per_condition['fog'] for item in row.items.values()]
-    assert row.per_condition()['fog'] == pytest.approx(np.mean(single))
+    assert row.per_condition['fog'] == pytest.approx(np.mean(single))
 
 
 def test_altered_counts_and_scores_are_refused(tmp_path):

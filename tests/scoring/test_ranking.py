@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sfda_bench.scoring import ranking as R
-from sfda_bench.scoring.statistics import Parts
+from sfda_bench.scoring.statistics import Parts, paired_bootstrap
 
 
 def method(name, gain, seeds=(0, 1, 2), images=60, noise=0.003, seed_noise=0.0):
@@ -47,6 +47,25 @@ def test_seed_noise_widens_a_comparison():
     quiet = board(method('1', 0.01), method('2', 0.0))[1][0]
     loud = board(method('1', 0.01, seed_noise=0.05), method('2', 0.0, seed_noise=0.05))[1][0]
     assert quiet.p < 1e-6 < 1e-2 < loud.p
+
+
+def test_the_comparison_of_single_seeds_is_the_paired_bootstrap():
+    a, b = method('1', 0.01, (0,), noise=0.02), method('2', 0.0, (0,), noise=0.02)
+    found = board(a, b)[1][0]
+    expected = paired_bootstrap(a.parts[0], b.parts[0], 2000)
+    assert found.difference == pytest.approx(expected.difference)
+    assert found.p == pytest.approx(expected.p, rel=0.05)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.1)
+
+
+def test_equal_predictions_are_tied():
+    one = method('1', 0.0)
+    means, pairs = board(one, R.Contestant('2', one.seeds, one.parts))
+    assert pairs[0].p == 1 and set(R.shared_ranks(means, pairs).values()) == {1}
+
+
+def test_a_single_method_has_no_pairs():
+    assert board(method('1', 0.0))[1] == []
 
 
 def test_seeds_are_paired_when_shared():

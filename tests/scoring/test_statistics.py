@@ -45,6 +45,14 @@ def test_interval_agrees_with_scipy_on_a_mean():
     assert (low, high) == pytest.approx((reference.low, reference.high), abs=0.15)
 
 
+@pytest.mark.parametrize('size', [1, 2, 7, 1000])
+def test_percentiles_are_numpys(size):
+    data = np.random.default_rng(8).normal(size=size)
+    expected = np.quantile(data, [0.025, 0.975])
+    assert S.percentile_interval(np.append(data, np.nan)) == pytest.approx(tuple(expected))
+    assert np.isnan(S.percentile_interval(np.array([np.nan]))).all()
+
+
 def test_intervals_cover_what_they_promise():
     """95 % intervals of simulated data hold the true mIoU 93 to 97 % of the time."""
     truth = S.miou(simulate(np.random.default_rng(99), 200_000))
