@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from sfda_bench.data.doctor.cli import add_doctor_parser
 from sfda_bench.data.pocket.cli import add_pocket_parser
 from sfda_bench.errors import BenchError
 
@@ -14,6 +15,8 @@ _EPILOG = """examples:
       render the default pocket world into data/pocket (about half a minute on two cores)
   python tools/prepare_data.py pocket --out /tmp/big --size 1024x2048 --scale 10
       a larger one for GPU work
+  python tools/prepare_data.py doctor --data-root data/pocket
+      check what is there
 """
 
 
@@ -26,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    add_doctor_parser(commands)
     add_pocket_parser(commands)
     return parser
 

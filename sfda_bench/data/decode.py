@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sfda_bench.errors import DataError
-from sfda_bench.labels import INVALID, encoding_table
+from sfda_bench.labels import CITYSCAPES_NUM_IDS, INVALID, encoding_table
+
+
+class FileError(DataError):
+    """A file that is not what its place says; ``code`` is the doctor's name of the finding."""
+
+    def __init__(self, code: str, found: str, expected: str = '', fix: str = '') -> None:
+        self.code = code
+        super().__init__(found, expected, fix)
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.code, self.found, self.expected, self.fix)
+
 
 _PNG_END = b'IEND\xaeB`\x82'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
@@ -23,7 +35,8 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise DataError(
+        raise FileError(
+            'unreadable_file',
             f'cannot read {path}: {error.strerror or error}',
             'a readable file',
             '`python tools/prepare_data.py doctor` checks the whole data set',
@@ -37,9 +50,11 @@ def require_complete(data: bytes, path: str | Path) -> None:
     elif data.startswith(b'\xff\xd8'):
         complete = b'\xff\xd9' in data[-64:]
     else:
-        raise DataError(f'{path} is neither PNG nor JPEG ({len(data)} bytes)', 'an image file')
+        found = f'{path} is neither PNG nor JPEG ({len(data)} bytes)'
+        raise FileError('unreadable_file', found, 'an image file')
     if not complete:
-        raise DataError(
+        raise FileError(
+            'truncated_file',
             f'{path} is truncated ({len(data)} bytes)',
             'a complete image file',
             'copy or download it again',
@@ -63,8 +78,10 @@ def _raw_indices(data: bytes, path: str | Path, encoding: str) -> NDArray[np.uin
             if mode in ('L', 'P'):
                 return np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f'cannot decode label {path}: {error}', 'a PNG of class indices') from error
-    raise DataError(
+        found = f'cannot decode label {path}: {error}'
+        raise FileError('unreadable_file', found, 'a PNG of class indices') from error
+    raise FileError(
+        'colour_label',
         f'label {path} holds colours (mode {mode})',
         f'class indices ({"palette" if encoding == "gta5" else "8-bit grey"} PNG)',
         'use the label files of the official release',
@@ -76,7 +93,8 @@ def _raw_synthia(data: bytes, path: str | Path) -> NDArray[np.uint16]:
     raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if raw is None or raw.ndim != 3 or raw.dtype != np.uint16:
         kind = 'unreadable' if raw is None else f'{raw.dtype} with shape {raw.shape}'
-        raise DataError(
+        raise FileError(
+            'unreadable_file' if raw is None else 'wrong_channel',
             f'SYNTHIA label {path} is {kind}',
             '16-bit PNG with several channels',
             'use the folder GT/LABELS of SYNTHIA-RAND-CITYSCAPES, not GT/COLOR',
@@ -103,7 +121,7 @@ def to_train_ids(raw: NDArray, encoding: str, path: str | Path = '') -> NDArray[
     return label
 
 
-def _out_of_range(raw: NDArray, encoding: str, path: str | Path) -> DataError:
+def _out_of_range(raw: NDArray, encoding: str, path: str | Path) -> FileError:
     table = encoding_table(encoding)
     values = np.unique(raw)
     wrong = [int(v) for v in values if v > 255 or table[int(v)] == INVALID]
@@ -112,11 +130,21 @@ def _out_of_range(raw: NDArray, encoding: str, path: str | Path) -> DataError:
         'synthia': 'wrong channel or folder: the class is the last channel of GT/LABELS',
     }.get(encoding.replace('_lane_road', ''), 'use the label files of the official release')
     known = [i for i in range(255) if table[i] != INVALID]
-    return DataError(
+    return FileError(
+        _range_code(encoding, wrong),
         f'label {path} holds values {wrong[:8]} which {encoding} does not have',
         f'{min(known)}..{max(known)} and 255',
         hint,
     )
+
+
+def _range_code(encoding: str, wrong: list[int]) -> str:
+    """Return the doctor's name for values outside an encoding."""
+    if encoding.startswith('synthia'):
+        return 'wrong_channel'
+    if encoding == 'labelTrainIds' and max(wrong) < CITYSCAPES_NUM_IDS:
+        return 'label_ids_as_train_ids'
+    return 'out_of_range'
 
 
 def decode_label(path: str | Path, encoding: str) -> NDArray[np.uint8]:

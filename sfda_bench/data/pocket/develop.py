@@ -64,22 +64,22 @@ def _haze(canvas: Canvas, rgb: Picture, beta_milli: int, air: tuple[int, int, in
 
 def _fog(canvas: Canvas, camera: Camera, draws: Draws, rgb: Picture) -> Picture:
     level = draws.integer(172, 206)
-    return _haze(canvas, rgb, draws.integer(26, 52), (level, level + 2, level + 4))
+    return _haze(canvas, rgb, draws.integer(14, 34), (level, level + 2, level + 4))
 
 
 def _night(canvas: Canvas, camera: Camera, draws: Draws, rgb: Picture) -> Picture:
     """Dim everything, light the road ahead and under lamps, add what glows and its halo."""
-    ambient = draws.uniform(0.13, 0.24)
+    ambient = draws.uniform(0.34, 0.5)
     h, w = canvas.ids.shape
     rows = (np.arange(h, dtype=np.float32)[:, None] + 0.5 - np.float32(camera.horizon)) / h
     cols = (np.arange(w, dtype=np.float32)[None] + 0.5 - np.float32(camera.cx)) / w
     beam = np.clip(1 - np.abs(cols) * 2.4, 0, 1) * np.clip(1.0 - rows * 1.2, 0, 1)
     beam = beam * np.clip(30 / np.maximum(canvas.depth, 4) - 0.4, 0, 1)
-    light = np.float32(ambient) + beam * np.float32(0.42)
+    light = np.float32(ambient) + beam * np.float32(0.45)
     u, v = cols * np.float32(5.0) + 0 * rows, rows * np.float32(4.0) + 0 * cols
     light = light + np.clip(value_noise(u, v, draws.integer(0, 1 << 20)) - 0.5, 0, 1) * 0.5
     sky = canvas.ids == _SKY
-    warm = np.array((1.1, 0.96, 0.78), np.float32)
+    warm = np.array((1.06, 0.98, 0.86), np.float32)
     dark = rgb * light[..., None] * warm
     dark[sky] = np.array((26, 24, 30), np.float32) + rgb[sky] * np.float32(0.05)
     lit = canvas.emit.max(axis=2) > 0
@@ -107,8 +107,8 @@ def _rain(canvas: Canvas, camera: Camera, draws: Draws, rgb: Picture) -> Picture
         rows[:, None] * np.float32(16 / h) + np.zeros((1, canvas.width), np.float32),
         draws.integer(0, 1 << 20),
     )
-    share = (np.float32(0.2) + wet * np.float32(0.42))[..., None] * ground[..., None]
-    out = rgb * np.where(ground, np.float32(0.68), np.float32(0.88))[..., None]
+    share = (np.float32(0.05) + wet * np.float32(0.3))[..., None] * ground[..., None]
+    out = rgb * np.where(ground, np.float32(0.86), np.float32(0.97))[..., None]
     out = out * (1 - share) + mirror * share
     return _haze(canvas, out, draws.integer(5, 13), (150, 154, 158))
 
@@ -123,12 +123,12 @@ def _snow(canvas: Canvas, camera: Camera, draws: Draws, rgb: Picture) -> Picture
     patch = value_noise(cols * down * 0.35 + 0 * rows, rows * down * 1.4 + 0 * cols, salt)
     fine = hash01(np.floor(cols / 2) + 0 * rows, np.floor(rows / 2) + 0 * cols, salt + 1)
     cover = np.zeros((h, w), np.float32)
-    level = np.float32(draws.uniform(0.0, 0.35))
+    level = np.float32(draws.uniform(-0.1, 0.2))
     cover = np.where(canvas.ids == _ROAD, np.clip((patch - 0.62 + level) * 3, 0, 0.8), cover)
     flat = (canvas.ids == _SIDEWALK) | (canvas.ids == _TERRAIN)
-    cover = np.where(flat, np.clip(0.62 + (patch - 0.4) * 0.9, 0, 0.95), cover)
+    cover = np.where(flat, np.clip(0.4 + (patch - 0.4) * 1.1, 0, 0.9), cover)
     plant = canvas.ids == _VEGETATION
-    cover = np.where(plant, np.clip((patch + fine - 0.82) * 1.3, 0, 0.8), cover)
+    cover = np.where(plant, np.clip((patch + fine - 0.95) * 1.2, 0, 0.75), cover)
     white = np.array((226, 230, 236), np.float32) * (np.float32(0.9) + fine * 0.1)[..., None]
     out = rgb + (white - rgb) * cover[..., None].astype(np.float32)
     out = np.where((canvas.ids == _SKY)[..., None], rgb * np.float32(0.4) + 128, out)

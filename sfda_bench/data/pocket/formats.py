@@ -20,7 +20,7 @@ from sfda_bench.labels import (
 
 _PARKING_ID, _PARKING_RAW = 9, 13
 _CITIES = {'train': ('ashford', 'birchley', 'cedarburg'), 'val': ('elmstadt', 'firholm')}
-_SEQUENCES = {'fog': 'GP01', 'night': 'GP02', 'rain': 'GP03', 'snow': 'GP04'}
+SEQUENCES = {'fog': 'GP01', 'night': 'GP02', 'rain': 'GP03', 'snow': 'GP04'}
 
 Labels = NDArray[np.uint8]
 Files = dict[str, bytes]
@@ -37,7 +37,7 @@ def file_names(dataset: str, split: str, condition: str, index: int) -> tuple[st
         city = cities[index % len(cities)]
         stem = f'{split}/{city}/{city}_{index:06d}_000019'
         return f'leftImg8bit/{stem}_leftImg8bit.png', [f'gtFine/{stem}_gtFine_labelIds.png']
-    sequence = f'{_SEQUENCES[condition]}{"0" if split == "train" else "1"}{index // 20:03d}'
+    sequence = f'{SEQUENCES[condition]}{"0" if split == "train" else "1"}{index // 20:03d}'
     stem = f'{condition}/{split}/{sequence}/{sequence}_frame_{index:06d}'
     labels = [f'gt/{stem}_gt_labelIds.png', f'gt/{stem}_gt_labelTrainIds.png']
     return f'rgb_anon/{stem}_rgb_anon.png', labels

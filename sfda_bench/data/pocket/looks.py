@@ -127,6 +127,17 @@ _FLAT: Palette = {
 }  # fmt: skip
 
 
+def _blend(palette: Palette, share: float) -> Palette:
+    """Return ``palette`` moved towards the muted one: 1 keeps it, 0 gives the muted colours."""
+
+    def towards(name: str, colour: Colour, number: int) -> Colour:
+        base = _MUTED[name][number % len(_MUTED[name])]
+        r, g, b = (int(o + (c - o) * share + 0.5) for c, o in zip(colour, base, strict=True))
+        return r, g, b
+
+    return {k: tuple(towards(k, c, i) for i, c in enumerate(v)) for k, v in palette.items()}
+
+
 @dataclass(frozen=True)
 class Sensor:
     """How the camera turns light into numbers.
@@ -185,17 +196,18 @@ _REAL = Look(
     name='cityscapes',
     palette=_MUTED,
     sensor=Sensor(
-        saturation=0.62,
-        contrast=0.84,
-        gain=(1.0, 1.08, 1.0),
-        gamma=1.1,
-        lift=10,
-        noise=3.0,
-        blur=0.5,
-        vignette=0.3,
+        saturation=0.72,
+        contrast=0.9,
+        gain=(1.0, 1.06, 1.0),
+        gamma=1.06,
+        lift=6,
+        noise=2.2,
+        blur=0.35,
+        vignette=0.25,
+        jitter=0.2,
     ),
     texture=1.0,
-    sun=0.12,
+    sun=0.14,
     bonnet=True,
 )
 
@@ -203,20 +215,22 @@ LOOKS: dict[str, Look] = {
     'cityscapes': _REAL,
     'gta5': Look(
         name='gta5',
-        palette=_GAME,
-        sensor=Sensor(saturation=1.3, contrast=1.15, gain=(1.06, 1.0, 0.94), gamma=0.92),
-        texture=0.7,
-        sun=0.34,
+        palette=_blend(_GAME, 0.5),
+        sensor=Sensor(
+            saturation=1.15, contrast=1.08, gain=(1.04, 1.0, 0.96), gamma=0.96, jitter=0.2
+        ),
+        texture=0.8,
+        sun=0.28,
         camera_height=(1.2, 2.0),
         horizon=(0.36, 0.47),
         clouds=0.8,
     ),
     'synthia': Look(
         name='synthia',
-        palette=_FLAT,
-        sensor=Sensor(saturation=1.15, contrast=1.05, gain=(0.98, 0.98, 1.06), jitter=0.16),
-        texture=0.18,
-        sun=0.26,
+        palette=_blend(_FLAT, 0.5),
+        sensor=Sensor(saturation=1.1, contrast=1.0, gain=(0.98, 0.98, 1.04), jitter=0.24),
+        texture=0.5,
+        sun=0.24,
         camera_height=(1.5, 4.5),
         horizon=(0.28, 0.44),
         focal=(0.5, 0.7),
@@ -230,21 +244,21 @@ LOOKS: dict[str, Look] = {
     'night': replace(
         _REAL, name='night', weather='night', bonnet=False, sun=0.0, clouds=0.2,
         sensor=replace(
-            _REAL.sensor, saturation=0.8, contrast=1.0, gain=(1.05, 0.92, 0.78), noise=5.0,
+            _REAL.sensor, saturation=0.8, contrast=1.0, gain=(1.05, 0.96, 0.84), noise=4.0,
             lift=4, gamma=1.0, jitter=0.12,
         ),
     ),
     'rain': replace(
         _REAL, name='rain', weather='rain', bonnet=False, sun=0.0, clouds=0.9,
         sensor=replace(
-            _REAL.sensor, saturation=0.5, gain=(0.82, 0.9, 0.94), contrast=0.82, blur=0.8,
+            _REAL.sensor, saturation=0.5, gain=(0.9, 0.98, 1.0), contrast=0.88, blur=0.6,
             noise=3.5,
         ),
     ),
     'snow': replace(
         _REAL, name='snow', weather='snow', bonnet=False, sun=0.0, clouds=0.3,
         sensor=replace(
-            _REAL.sensor, saturation=0.45, gain=(0.98, 1.0, 1.03), contrast=0.85, lift=20,
+            _REAL.sensor, saturation=0.45, gain=(0.96, 1.0, 1.0), contrast=0.85, lift=14,
         ),
     ),
 }  # fmt: skip

@@ -1,0 +1,129 @@
+"""``prepare_data.py doctor``: the examination for people and for machines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from sfda_bench.data.catalogue import LAYOUTS
+from sfda_bench.data.doctor.examine import Examination, examine
+from sfda_bench.data.doctor.findings import Finding
+from sfda_bench.data.layout import find_root
+from sfda_bench.data.progress import Progress
+from sfda_bench.data.tasks import load_task, splits_of, task_names
+from sfda_bench.errors import BenchError, require_known
+
+_EPILOG = """examples:
+  python tools/prepare_data.py doctor --data-root data/pocket
+      examine every data set found there
+  python tools/prepare_data.py doctor --task gta5_to_cityscapes --data-root /data
+      examine the splits that a task reads; what is missing is an error
+  python tools/prepare_data.py doctor --dataset acdc --data-root /data --sample 0 --json
+      names, headers and file ends only, as JSON
+exit code: 0 clean (warnings allowed), 1 errors found, 2 wrong usage"""
+
+
+def add_doctor_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the sub-command."""
+    parser = commands.add_parser(
+        'doctor',
+        help='check data sets: layout, counts, pairs, sizes, labels, damaged files',
+        description='Check data sets; every finding says what was found, expected, and the cure.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_root_argument(parser)
+    parser.add_argument('--task', action='append', default=[], metavar='TASK')
+    parser.add_argument('--dataset', action='append', default=[], metavar='NAME')
+    parser.add_argument(
+        '--sample',
+        type=int,
+        default=200,
+        metavar='N',
+        help='files of each split to decode; the others are checked at both ends (default: 200)',
+    )
+    parser.add_argument('--workers', type=int, help='processes (default: all cores)')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    parser.set_defaults(run=_run)
+
+
+def add_root_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data-root``, which defaults to the environment variable."""
+    parser.add_argument(
+        '--data-root',
+        default=os.environ.get('SFDA_DATA_ROOT'),
+        metavar='DIR',
+        help='folder that holds the data sets (default: $SFDA_DATA_ROOT)',
+    )
+
+
+def require_data_root(root: str | None) -> Path:
+    """Return the data root as a path; raise if none was given or it does not exist."""
+    if not root:
+        raise BenchError('no data root', 'a folder', 'pass --data-root DIR or set SFDA_DATA_ROOT')
+    if not Path(root).is_dir():
+        raise BenchError(f'no folder {root}', 'the folder that holds the data sets')
+    return Path(root)
+
+
+def _run(args: argparse.Namespace) -> int:
+    root = require_data_root(args.data_root)
+    wanted = _wanted(root, args.task, args.dataset)
+    with Progress('examining') as progress:
+        result = examine(
+            root, wanted, args.sample, args.workers, progress, task=', '.join(args.task)
+        )
+    print(json.dumps(result.to_dict(), indent=2) if args.json else as_text(result))
+    return 0 if result.ok else 1
+
+
+def _wanted(root: Path, tasks: list[str], datasets: list[str]) -> dict[str, tuple[str, ...]]:
+    wanted: dict[str, tuple[str, ...]] = {}
+    for name in tasks:
+        for dataset, splits in splits_of(load_task(name)).items():
+            wanted[dataset] = tuple(dict.fromkeys((*wanted.get(dataset, ()), *splits)))
+    for dataset in datasets:
+        require_known('data set', dataset, LAYOUTS)
+        wanted[dataset] = ()
+    if wanted:
+        return wanted
+    found = [name for name in LAYOUTS if find_root(root, name) is not None]
+    if not found:
+        raise BenchError(
+            f'no known data set in {root}',
+            f'folders named {", ".join(LAYOUTS)}',
+            'see `python tools/prepare_data.py list` for layouts and links; '
+            f'tasks: {", ".join(task_names())}',
+        )
+    return dict.fromkeys(found, ())
+
+
+def as_text(result: Examination) -> str:
+    """Return the examination as a table and a list of findings."""
+    from tabulate import tabulate
+
+    rows = [
+        [s.dataset, s.split, s.images, s.labelled, s.decoded, s.fingerprint, s.variant]
+        for s in result.splits
+    ]
+    head = ['data set', 'split', 'images', 'labelled', 'decoded', 'fingerprint', 'known as']
+    parts = [tabulate(rows, head)] if rows else []
+    parts += [_finding_text(f) for f in result.findings]
+    errors = sum(f.level == 'error' for f in result.findings)
+    warnings = sum(f.level == 'warning' for f in result.findings)
+    parts.append(
+        f'{errors} errors, {warnings} warnings' if errors or warnings else 'clean: nothing found'
+    )
+    return '\n\n'.join(parts)
+
+
+def _finding_text(finding: Finding) -> str:
+    where = f'{finding.dataset} {finding.split}'.strip()
+    lines = [f'{finding.level.upper()} {finding.name} ({where}): {finding.found}']
+    if finding.count > 1:
+        lines[0] += f' [{finding.count} files]'
+    if finding.level != 'info':
+        lines += [f'  expected: {finding.expected}', f'  fix:      {finding.fix}']
+    return '\n'.join(lines + [f'    {path}' for path in finding.paths])
