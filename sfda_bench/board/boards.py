@@ -14,7 +14,6 @@ from sfda_bench.board.verdicts import judge
 from sfda_bench.errors import BenchError
 from sfda_bench.scoring.ranking import (
     Contestant,
-    Drawn,
     compare_all,
     draw,
     shared_ranks,
@@ -93,14 +92,16 @@ def _gap(row: Row, upper: float | None) -> None:
     row.gap = 100 * row.gain / (upper - row.source)
 
 
+def _contestant(row: Row) -> Contestant:
+    parts = tuple(item.parts for item in row.items.values())
+    return Contestant(row.title, tuple(row.items), parts)
+
+
 def _compare(board: Board, samples: int) -> None:
     """Intervals for every complete row; pairwise tests and ranks among the methods."""
-    drawn: dict[str, Drawn] = {}
-    for row in board.rows:
-        if row.mean is None:
-            continue
-        parts = tuple(item.parts for item in row.items.values())
-        drawn[row.title] = draw(Contestant(row.title, tuple(row.items), parts), samples)
+    complete = [row for row in board.rows if row.mean is not None]
+    drawn = draw([_contestant(row) for row in complete], samples)
+    for row in complete:
         row.low, row.high = drawn[row.title].interval()
     board.pairs = compare_all(drawn)
     methods = {r.title: r.mean for r in board.rows if r.mean is not None and not r.bound}

@@ -127,7 +127,8 @@ def pair_table(board: Board) -> str:
     ]
     text = (
         '## Paired comparisons\n\nDifference of means over seeds on the same images. '
-        'Interval and p count resampled images and the spread over seeds; p is Holm-corrected over this table.'
+        'Interval and p count resampled images and the spread over seeds; p is Holm-corrected '
+        'over this table.'
     )
     header = ['a', 'b', 'a - b', '95 %', 'p', 'separated']
     return f'{text}\n\n' + table(header, body, 2)

@@ -17,10 +17,11 @@ from sfda_bench.scoring.statistics import (
     Floats,
     Parts,
     adjust,
-    bootstrap_miou,
+    bootstrap_all,
     bootstrap_weights,
     miou,
     percentile_interval,
+    same_images,
 )
 
 
@@ -69,14 +70,27 @@ class Pair:
     p_adjusted: float
 
 
-def draw(contestant: Contestant, samples: int = SAMPLES, seed: int = 0) -> Drawn:
-    """Bootstrap every seed of a contestant with the same image weights."""
-    weights = bootstrap_weights(contestant.parts[0].images, samples, seed)
-    return Drawn(
-        contestant.seeds,
-        np.array([miou(part) for part in contestant.parts]),
-        np.stack([bootstrap_miou(part, weights) for part in contestant.parts]),
-    )
+def draw(
+    contestants: Sequence[Contestant], samples: int = SAMPLES, seed: int = 0
+) -> dict[str, Drawn]:
+    """Bootstrap every seed of every contestant with the same image weights, by name.
+
+    Raises:
+        BenchError: If two were not scored on the same images and classes.
+    """
+    parts = [part for contestant in contestants for part in contestant.parts]
+    if not parts:
+        return {}
+    for part in parts:
+        same_images(part, parts[0])
+    values = np.array([miou(part) for part in parts])
+    drawn = bootstrap_all(parts, bootstrap_weights(parts[0].images, samples, seed))
+    found, start = {}, 0
+    for contestant in contestants:
+        end = start + len(contestant.parts)
+        found[contestant.name] = Drawn(contestant.seeds, values[start:end], drawn[start:end])
+        start = end
+    return found
 
 
 def seed_error(a: Drawn, b: Drawn) -> tuple[float, float]:

@@ -80,9 +80,9 @@ def bootstrap_weights(images: int, samples: int = SAMPLES, seed: int = 0) -> NDA
 
 
 def _class_iou(sums: np.ndarray) -> NDArray[np.float32]:
-    """(B, 2C) sums -> (B, C) IoU in percent, NaN where the union is empty."""
-    classes = sums.shape[1] // 2
-    inter, union = sums[:, :classes], sums[:, classes:]
+    """(..., 2C) sums -> (..., C) IoU in percent, NaN where the union is empty."""
+    classes = sums.shape[-1] // 2
+    inter, union = sums[..., :classes], sums[..., classes:]
     if union.size and union.min() > 0:
         return inter / union * np.float32(100)
     with np.errstate(divide='ignore', invalid='ignore'):
@@ -92,21 +92,31 @@ def _class_iou(sums: np.ndarray) -> NDArray[np.float32]:
 def _row_mean(values: np.ndarray) -> Floats:
     valid = ~np.isnan(values)
     if valid.all():
-        return values.mean(axis=1, dtype=np.float64)
-    count = valid.sum(axis=1)
-    total = np.where(valid, values, 0).sum(axis=1, dtype=np.float64)
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+        return values.mean(axis=-1, dtype=np.float64)
+    count = valid.sum(axis=-1)
+    total = np.where(valid, values, 0).sum(axis=-1, dtype=np.float64)
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def bootstrap_all(parts: Sequence[Parts], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(R, B) mIoU in percent of R results on the same images, one matrix product a chunk.
+
+    Classes that are empty in a sample are left out of its mean.
+    """
+    pixels = np.concatenate([part.stacked() for part in parts], axis=1)
+    # Samples a product, so that the sums of a chunk stay around 20 MB.
+    chunk = max(1, min(_CHUNK, 5_000_000 // pixels.shape[1]))
+    out = np.empty((len(parts), len(weights)), dtype=np.float32)
+    for start in range(0, len(weights), chunk):
+        sums = weights[start : start + chunk] @ pixels
+        values = _row_mean(_class_iou(sums.reshape(len(sums), len(parts), -1)))
+        out[:, start : start + chunk] = values.T
+    return out
 
 
 def bootstrap_miou(parts: Parts, weights: NDArray[np.float32]) -> Floats:
-    """(B,) mIoU in percent of each bootstrap sample; classes empty in a sample are left out."""
-    pixels = parts.stacked()
-    return np.concatenate(
-        [
-            _row_mean(_class_iou(weights[i : i + _CHUNK] @ pixels))
-            for i in range(0, len(weights), _CHUNK)
-        ]
-    )
+    """(B,) mIoU in percent of each bootstrap sample."""
+    return bootstrap_all([parts], weights)[0]
 
 
 def bootstrap_classes(parts: Parts, weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,7 +160,8 @@ def class_intervals(
     return np.array([percentile_interval(column, level) for column in values.T])
 
 
-def _same_images(a: Parts, b: Parts) -> None:
+def same_images(a: Parts, b: Parts) -> None:
+    """Raise unless two results may be paired."""
     if a.inter.shape != b.inter.shape:
         raise BenchError(
             f'{a.inter.shape} against {b.inter.shape} (images, classes)',
@@ -166,7 +177,7 @@ def paired_bootstrap(
     ``p`` is the normal tail of difference / bootstrap standard error: unlike the share of samples
     beyond zero it has no floor at ``1 / samples``, which a correction over many pairs would hit.
     """
-    _same_images(a, b)
+    same_images(a, b)
     weights = bootstrap_weights(a.images, samples, seed)
     drawn = bootstrap_miou(a, weights) - bootstrap_miou(b, weights)
     low, high = percentile_interval(drawn, level)
@@ -183,7 +194,7 @@ def normal_p(difference: float, error: float) -> float:
 
 def paired_permutation(a: Parts, b: Parts, samples: int = SAMPLES, seed: int = 0) -> float:
     """Two-sided p of 'the methods are exchangeable on every image' (swaps within images)."""
-    _same_images(a, b)
+    same_images(a, b)
     rng = np.random.default_rng(seed)
     swap = rng.integers(0, 2, (samples, a.images), dtype=np.int8).astype(np.float32)
     pixels_a, pixels_b = a.stacked(), b.stacked()

@@ -5,6 +5,7 @@ import pytest
 
 from sfda_bench.errors import BenchError
 from sfda_bench.labels import CITYSCAPES_TRAIN_TO_ID
+from sfda_bench.scoring import confusion
 from sfda_bench.scoring.confusion import absent, confusion_counts, iou, mean_iou
 
 K = 19
@@ -38,8 +39,15 @@ def test_hand_made_case():
     assert mean_iou(counts) == pytest.approx((1 / 2 + 1 / 3) / 3)
 
 
+@pytest.fixture(params=['opencv', 'numpy'])
+def histogram(request, monkeypatch):
+    """Both ways to count."""
+    if request.param == 'numpy':
+        monkeypatch.setattr(confusion, '_opencv', lambda: None)
+
+
 @pytest.mark.parametrize('dtype', [np.uint8, np.int16, np.int32, np.int64])
-def test_equals_a_loop_for_every_dtype(dtype):
+def test_equals_a_loop_for_every_dtype(dtype, histogram):
     prediction, truth = labels_and_predictions(1)
     prediction, truth = prediction.astype(dtype), truth.astype(dtype)
     if np.issubdtype(dtype, np.signedinteger):
@@ -49,6 +57,19 @@ def test_equals_a_loop_for_every_dtype(dtype):
         prediction[2, :5] = 256  # would wrap round to class 0 in a byte
     expected = slow_counts(prediction, truth, K)
     assert (confusion_counts(prediction, truth, K) == expected).all()
+
+
+@pytest.mark.parametrize('shape', [(0,), (7,), (3, 4, 5), ()])
+def test_any_shape(shape, histogram):
+    labels = np.random.default_rng(0).integers(0, 5, shape)
+    counts = confusion_counts(labels, labels, 5)
+    assert counts.sum() == labels.size == np.trace(counts)
+
+
+def test_views_are_counted_as_they_look(histogram):
+    prediction, truth = labels_and_predictions(2)
+    expected = slow_counts(prediction[::2, ::-1], truth[::2, ::-1], K)
+    assert (confusion_counts(prediction[::2, ::-1], truth[::2, ::-1], K) == expected).all()
 
 
 def test_another_ignore_value():

@@ -20,7 +20,7 @@ def method(name, gain, seeds=(0, 1, 2), images=60, noise=0.003, seed_noise=0.0):
 
 
 def board(*contestants):
-    drawn = {c.name: R.draw(c, 2000) for c in contestants}
+    drawn = R.draw(contestants, 2000)
     pairs = R.compare_all(drawn)
     means = {name: item.mean for name, item in drawn.items()}
     return means, pairs
@@ -79,6 +79,6 @@ def test_seeds_are_paired_when_shared():
 
 
 def test_one_seed_has_no_seed_error():
-    one = R.draw(method('1', 0.0, seeds=(0,)), 100)
+    one = R.draw([method('1', 0.0, seeds=(0,))], 100)['1']
     assert R.seed_error(one, one)[0] == 0
     assert one.interval()[0] < one.mean < one.interval()[1]
