@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
+import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
@@ -27,8 +30,26 @@ def build_segmentor(model_cfg: Mapping[str, Any]) -> Any:
 
 
 def expected_state(model_cfg: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The network's own state dict: the names and shapes a checkpoint must have."""
-    return build_segmentor(model_cfg).state_dict()
+    """Names and shapes a checkpoint of this segmentor must have, as tensors without memory."""
+    plain = model_cfg.to_dict() if hasattr(model_cfg, 'to_dict') else dict(model_cfg)
+    return dict(_expected_state(json.dumps(plain, sort_keys=True)))
+
+
+@functools.lru_cache(maxsize=64)
+def _expected_state(model_json: str) -> dict[str, Tensor]:
+    state = build_segmentor(_tuples(json.loads(model_json))).state_dict()
+    return {key: torch.empty_like(value, device='meta') for key, value in state.items()}
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has no tuples; some of mmseg's constructors insist on them."""
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    return tuple(value) if isinstance(value, list) and _numbers(value) else value
+
+
+def _numbers(values: list[Any]) -> bool:
+    return all(isinstance(v, int | float) for v in values)
 
 
 def logits_of(model: Any, inputs: Tensor) -> Tensor:
