@@ -83,7 +83,7 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
         inference_protocol=entry.inference.ref,
         scoring_protocol=entry.scoring.ref,
         predict_on=entry.method.card.predict_on,
-        stages=[StageRef(name=s.name, kind=_kind(s), id=s.id) for s in stages],
+        stages=[_ref(stage, index) for index, stage in enumerate(stages)],
         scores=Scores(
             miou=scored.miou,
             per_class=scored.per_class,
@@ -109,16 +109,19 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
     )
 
 
-def _kind(stage: Stage) -> Any:
-    return 'source' if stage.name == 'source' else stage.kind
+def _ref(stage: Stage, index: int) -> StageRef:
+    """The first stage is the entry's source, whatever the stage is called where it is shared."""
+    if index == 0:
+        return StageRef(name='source', kind='source', id=stage.id)
+    return StageRef(name=stage.name, kind=stage.kind, id=stage.id)  # type: ignore[arg-type]
 
 
 def _data(stages: list[Stage]) -> dict[str, str]:
     """Fingerprints by role; the source stage's training data count as ``source``."""
     found: dict[str, str] = {}
-    for stage in stages:
+    for index, stage in enumerate(stages):
         for role, fingerprint in stage.data.items():
-            found['source' if stage.name == 'source' else role] = fingerprint
+            found['source' if index == 0 else role] = fingerprint
     return found
 
 

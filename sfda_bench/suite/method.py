@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from mmengine.config import Config
@@ -39,7 +40,8 @@ class Method:
     """A method as its config file describes it.
 
     Args:
-        name: Name, or path of a config file outside the repository.
+        name: Name, or path of a config file outside the repository; such a file names its Python
+            files in ``code_files``.
     """
 
     def __init__(self, name: str) -> None:
@@ -53,6 +55,14 @@ class Method:
         self._stages: list[dict[str, Any]] = config.get('stages', [])
         self._profiles: dict[str, dict[str, Any]] = config.get('profiles', {})
         self._skip: dict[str, str] = config.get('skip', {})
+        self.code_files = [self._code_file(path) for path in config.get('code_files', [])]
+
+    def _code_file(self, path: str) -> Path:
+        """A Python file of a method outside the package, relative to its config."""
+        found = (Path(self.file).parent / path).resolve()
+        if not found.is_file():
+            raise BenchError(f'{self.file} names the code file {path}', f'an existing {found}')
+        return found
 
     @property
     def sealed(self) -> bool:

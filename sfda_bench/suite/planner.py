@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sfda_bench.errors import BenchError
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
 from sfda_bench.suite import catalog, compose
 from sfda_bench.suite.identity import code_fingerprint, decisive, modules_of, stage_id
-from sfda_bench.suite.method import Method
+from sfda_bench.suite.method import Method, merge
 from sfda_bench.suite.record import EntryKey
 from sfda_bench.suite.stages import Entry, Stage
 from sfda_bench.suite.store import Store
@@ -91,12 +91,17 @@ class Planner:
     # --- stages ---------------------------------------------------------------------------------
 
     def _source(self, task: Mapping[str, Any], network: Mapping[str, Any]) -> str:
-        recipe = network['network']['source']
-        title = f'source {task["source"]["folder"]} {network["network"]["name"]}'
+        recipe = self._recipe(network)
+        name = network['network']['name']
         if 'checkpoint' in recipe:
             config = compose.convert_config(network['model'], recipe, self.data_root)
-            return self._register(config, title, [], {})
-        return self._supervised(task['source'], network, recipe, SOURCE_SEED, None, title, 'source')
+            return self._register(config, f'convert {name}', [], {})
+        title = f'train {task["source"]["folder"]} {name} s{SOURCE_SEED}'
+        return self._supervised(task['source'], network, recipe, SOURCE_SEED, None, title)
+
+    def _recipe(self, network: Mapping[str, Any]) -> dict[str, Any]:
+        """How the network is trained on labels, as its config and then the suite say."""
+        return merge(network['network']['source'], self.suite.get('source', {}))
 
     def _supervised(
         self,
@@ -106,7 +111,6 @@ class Planner:
         seed: int,
         parent: str | None,
         title: str,
-        name: str,
         model: Mapping[str, Any] | None = None,
     ) -> str:
         """A stage that trains the plain network on labels; equal ones merge, whatever their use."""
@@ -117,7 +121,7 @@ class Planner:
             dataset=compose.dataset_config(spec, self.data_root, pipeline),
             recipe=recipe,
             seed=seed,
-            stage={'kind': 'train', 'name': name, 'sealed': False},
+            stage={'kind': 'train', 'name': 'train', 'sealed': False},
             load_from=self._final(parent),
             workers=self.workers,
         )
@@ -137,7 +141,7 @@ class Planner:
         key = entry.key
         title = f'{key.method} {spec["name"]} {key.task} {key.network} s{key.seed}'
         if spec.get('kind', 'adapt') == 'train':
-            return self._label_stage(entry, network, spec, parent, title)
+            return self._label_stage(entry, network, spec, parent)
         target = entry.task['target_train']
         recipe = self._sized(spec, target)
         pipeline = compose.train_pipeline(recipe, network['network'], labelled=False)
@@ -159,7 +163,7 @@ class Planner:
             workers=self.workers,
         )
         return self._register(
-            config, title, [parent], {'adapt': self._data(target, False)}, entry.method.file
+            config, title, [parent], {'adapt': self._data(target, False)}, entry.method.code_files
         )
 
     def _label_stage(
@@ -168,12 +172,11 @@ class Planner:
         network: Mapping[str, Any],
         spec: dict[str, Any],
         parent: str,
-        title: str,
     ) -> str:
         """A bound: training on the target's labels, from scratch or from the source model."""
-        recipe = dict(spec)
+        key, recipe = entry.key, dict(spec)
         if recipe.pop('recipe', None) == 'network':
-            recipe = {**network['network']['source'], **recipe}
+            recipe = {**self._recipe(network), **recipe}
         if 'iters' not in recipe:
             raise BenchError(
                 f'method {entry.key.method} has no recipe for network {entry.key.network} on '
@@ -193,10 +196,9 @@ class Planner:
             entry.task['target_train'],
             network,
             recipe,
-            entry.key.seed,
+            key.seed,
             parent if from_source else None,
-            title,
-            spec['name'],
+            f'train {entry.task["target_train"]["folder"]} {key.network} s{key.seed}',
             model,
         )
 
@@ -248,12 +250,14 @@ class Planner:
         title: str,
         parents: list[str],
         data: dict[str, str],
-        method_file: str | None = None,
+        code_files: Sequence[Path] = (),
     ) -> str:
         roots = modules_of(decisive(config))
         if 'convert' in config['stage']:
             roots.add('sfda_bench.networks.convert')
-        code = _code(tuple(sorted(roots)))
+        code = _code(tuple(sorted(roots)), tuple(code_files))
+        if code_files:
+            config['stage']['code_files'] = [str(path) for path in code_files]
         identity = stage_id(config, parents, data, code)
         if identity not in self.stages:
             compose.place(config, self.store.path(identity))
@@ -266,8 +270,8 @@ class Planner:
 
 
 @functools.cache
-def _code(modules: tuple[str, ...]) -> str:
-    return code_fingerprint(modules)
+def _code(modules: tuple[str, ...], files: tuple[Path, ...]) -> str:
+    return code_fingerprint(modules, files)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import io
 import json
 import os
@@ -99,7 +100,7 @@ def _guard(config: Any, work_dir: Path) -> Guard:
     readable = [Path(p) for p in config.stage.get('grants', [])]
     if config.load_from:
         readable.append(Path(config.load_from))
-    readable += [Path(p) for p in config.stage.get('code_paths', [])]
+    readable += [Path(p) for p in config.stage.get('code_files', [])]
     return Guard(readable, [work_dir], [Path(p) for p in config.stage.get('protected', [])])
 
 
@@ -130,6 +131,19 @@ def import_custom(config: Any) -> None:
     from mmengine.utils import import_modules_from_strings
 
     import_modules_from_strings(**config.custom_imports)
+    for path in config.stage.get('code_files', []):
+        _import_file(Path(path))
+
+
+def _import_file(path: Path) -> None:
+    """Import a method's Python file from outside the package."""
+    name = f'sfda_method_{path.stem}'
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BenchError(f'cannot import {path}', 'a Python file')
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
 
 
 def _convert(config: Any, work_dir: Path) -> None:

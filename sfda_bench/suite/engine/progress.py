@@ -45,7 +45,7 @@ class ProgressHook(Hook):
         """Report training progress."""
         self._images += _batch_size(data_batch)
         loss = (outputs or {}).get('loss')
-        value = float(loss) if isinstance(loss, torch.Tensor) and self._due() else None
+        value = float(loss.detach()) if isinstance(loss, torch.Tensor) and self._due() else None
         self._write(runner, runner.iter + 1, runner.max_iters, value)
 
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:

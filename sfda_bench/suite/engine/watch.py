@@ -56,8 +56,8 @@ class WatchHook(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Check the loss and the latest predictions."""
         loss = (outputs or {}).get('loss')
-        if isinstance(loss, torch.Tensor) and not math.isfinite(float(loss)):
-            raise DivergedError(runner.iter + 1, float(loss))
+        if isinstance(loss, torch.Tensor) and not math.isfinite(float(loss.detach())):
+            raise DivergedError(runner.iter + 1, float(loss.detach()))
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         histogram = getattr(model, 'prediction_histogram', None)
         if histogram is not None:
