@@ -6,6 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from sfda_bench.data.commands import (
+    add_cbst_parser,
+    add_fingerprint_parser,
+    add_list_parser,
+    add_subset_parser,
+)
 from sfda_bench.data.doctor.cli import add_doctor_parser
 from sfda_bench.data.pocket.cli import add_pocket_parser
 from sfda_bench.errors import BenchError
@@ -31,6 +37,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     add_doctor_parser(commands)
     add_pocket_parser(commands)
+    add_list_parser(commands)
+    add_subset_parser(commands)
+    add_fingerprint_parser(commands)
+    add_cbst_parser(commands)
     return parser
 
 

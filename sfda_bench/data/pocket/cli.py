@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sfda_bench.data.pocket.sheet import write_contact_sheet
 from sfda_bench.data.pocket.world import DEFAULT_COUNTS, WorldSpec, ensure_pocket
 from sfda_bench.data.progress import Progress
 from sfda_bench.errors import BenchError
@@ -12,6 +13,7 @@ from sfda_bench.errors import BenchError
 _EPILOG = """examples:
   python tools/prepare_data.py pocket
   python tools/prepare_data.py pocket --out /tmp/world --size 48x96 --scale 0.1 --seed 3
+  python tools/prepare_data.py pocket --sheet results/site/pocket.png
   python tools/prepare_data.py pocket --count gta5/train=1000 --count cityscapes/val=100
 parts: """ + ', '.join(DEFAULT_COUNTS)
 
@@ -54,6 +56,7 @@ def add_pocket_parser(commands: argparse._SubParsersAction) -> None:
         '--count', action='append', default=[], metavar='PART=N', help='images of one part'
     )
     parser.add_argument('--workers', type=int, help='processes (default: all cores)')
+    parser.add_argument('--sheet', metavar='PNG', help='also write a contact sheet of all looks')
     parser.set_defaults(run=_run)
 
 
@@ -64,4 +67,7 @@ def _run(args: argparse.Namespace) -> int:
     total = sum(spec.counts.values())
     state = f'rendered {rendered} of {total} images' if rendered else f'all {total} images present'
     print(f'{Path(args.out)}: {state}, {spec.size[0]}x{spec.size[1]}, seed {spec.seed}')
+    if args.sheet:
+        write_contact_sheet(args.out, args.sheet)
+        print(f'contact sheet: {args.sheet}')
     return 0

@@ -110,7 +110,7 @@ def _rain(canvas: Canvas, camera: Camera, draws: Draws, rgb: Picture) -> Picture
     share = (np.float32(0.05) + wet * np.float32(0.3))[..., None] * ground[..., None]
     out = rgb * np.where(ground, np.float32(0.86), np.float32(0.97))[..., None]
     out = out * (1 - share) + mirror * share
-    return _haze(canvas, out, draws.integer(5, 13), (150, 154, 158))
+    return _haze(canvas, out, draws.integer(4, 11), (160, 164, 166))
 
 
 def _snow(canvas: Canvas, camera: Camera, draws: Draws, rgb: Picture) -> Picture:
@@ -126,20 +126,20 @@ def _snow(canvas: Canvas, camera: Camera, draws: Draws, rgb: Picture) -> Picture
     level = np.float32(draws.uniform(-0.1, 0.2))
     cover = np.where(canvas.ids == _ROAD, np.clip((patch - 0.62 + level) * 3, 0, 0.8), cover)
     flat = (canvas.ids == _SIDEWALK) | (canvas.ids == _TERRAIN)
-    cover = np.where(flat, np.clip(0.4 + (patch - 0.4) * 1.1, 0, 0.9), cover)
+    cover = np.where(flat, np.clip(0.34 + (patch - 0.4) * 1.1, 0, 0.85), cover)
     plant = canvas.ids == _VEGETATION
-    cover = np.where(plant, np.clip((patch + fine - 0.95) * 1.2, 0, 0.75), cover)
+    cover = np.where(plant, np.clip((patch + fine - 1.0) * 1.1, 0, 0.7), cover)
     white = np.array((226, 230, 236), np.float32) * (np.float32(0.9) + fine * 0.1)[..., None]
     out = rgb + (white - rgb) * cover[..., None].astype(np.float32)
     out = np.where((canvas.ids == _SKY)[..., None], rgb * np.float32(0.4) + 128, out)
-    return _haze(canvas, out.astype(np.float32), draws.integer(6, 16), (204, 208, 214))
+    return _haze(canvas, out.astype(np.float32), draws.integer(5, 13), (196, 200, 204))
 
 
 def _streaks(rgb: Picture, draws: Draws, weather: str) -> Picture:
     """Add falling rain (long thin lines) or snow (flakes), and drops on the lens."""
     h, w = rgb.shape[:2]
     out = rgb.copy()
-    count, level = (h * w // 500, 26) if weather == 'rain' else (h * w // 240, 110)
+    count, level = (h * w // 600, 20) if weather == 'rain' else (h * w // 400, 90)
     length = max(h // 9, 2) if weather == 'rain' else max(h // 90, 1)
     slant = draws.integer(-2, 3)
     for _ in range(count):
@@ -151,7 +151,7 @@ def _streaks(rgb: Picture, draws: Draws, weather: str) -> Picture:
     if weather == 'snow':
         return out
     smeared = blur(rgb.astype(np.int32), max(h // 24, 1), 1).astype(np.float32)
-    for _ in range(draws.integer(2, 7)):
+    for _ in range(draws.integer(1, 5)):
         y, x, r = draws.integer(0, h), draws.integer(0, w), draws.integer(h // 24 + 1, h // 10 + 2)
         box = (slice(max(y - r, 0), y + r), slice(max(x - r, 0), x + r))
         out[box] = out[box] * np.float32(0.45) + smeared[box] * np.float32(0.55)

@@ -251,14 +251,14 @@ LOOKS: dict[str, Look] = {
     'rain': replace(
         _REAL, name='rain', weather='rain', bonnet=False, sun=0.0, clouds=0.9,
         sensor=replace(
-            _REAL.sensor, saturation=0.5, gain=(0.9, 0.98, 1.0), contrast=0.88, blur=0.6,
+            _REAL.sensor, saturation=0.5, gain=(0.94, 1.0, 1.02), contrast=0.9, blur=0.45,
             noise=3.5,
         ),
     ),
     'snow': replace(
         _REAL, name='snow', weather='snow', bonnet=False, sun=0.0, clouds=0.3,
         sensor=replace(
-            _REAL.sensor, saturation=0.45, gain=(0.96, 1.0, 1.0), contrast=0.85, lift=14,
+            _REAL.sensor, saturation=0.45, gain=(0.96, 1.0, 1.0), contrast=0.88, lift=10,
         ),
     ),
 }  # fmt: skip
