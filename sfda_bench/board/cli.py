@@ -7,8 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sfda_bench.board.build import RESULTS, build, check, write
+from sfda_bench.board import capsule, submission
+from sfda_bench.board.build import RESULTS, ROOT, build, check, write
 from sfda_bench.board.reported import REPORTED, lint, load_all
+from sfda_bench.board.submission import SERVERS
+from sfda_bench.board.text import number
 from sfda_bench.errors import BenchError
 
 
@@ -55,3 +58,71 @@ def make_leaderboard(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def export_submission(argv: Sequence[str] | None = None) -> int:
+    """Run ``export_submission``; exit status 1 if the server would refuse the archive."""
+    parser = argparse.ArgumentParser(
+        prog='export_submission', description='Pack predictions for a test server and check them.'
+    )
+    parser.add_argument('--server', required=True, choices=sorted(SERVERS))
+    parser.add_argument(
+        '--predictions', type=Path, metavar='DIR', help='<sample id>.png, train ids'
+    )
+    parser.add_argument('--out', type=Path, required=True, metavar='ZIP')
+    parser.add_argument('--split', default='test', choices=['test', 'val'])
+    parser.add_argument('--check', action='store_true', help='only check the archive --out')
+    args = parser.parse_args(argv)
+    if not args.check and args.predictions is None:
+        parser.error('--predictions is needed')
+    try:
+        if args.check:
+            problems = submission.check(args.server, args.out, args.split)
+        else:
+            problems = submission.export(args.server, args.predictions, args.out, args.split)
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for line in problems[:20]:
+        print(line, file=sys.stderr)
+    if problems:
+        print(f'{args.out}: {len(problems)} problems, do not submit it', file=sys.stderr)
+        return 1
+    print(f'{args.out}: ready for the {args.server} server')
+    return 0
+
+
+def capsule_main(argv: Sequence[str] | None = None) -> int:
+    """Run ``capsule make`` or ``capsule verify``; exit status 1 if a capsule is refused."""
+    parser = argparse.ArgumentParser(prog='capsule', description='Archive or verify one entry.')
+    commands = parser.add_subparsers(dest='command', required=True)
+    make = commands.add_parser('make', help='archive the entry of a record')
+    make.add_argument('record', type=Path, help='results/records/<suite>/<entry>.json')
+    make.add_argument('--out', type=Path, required=True, metavar='ZIP')
+    make.add_argument('--runs', type=Path, default=ROOT / 'runs', metavar='DIR')
+    verify = commands.add_parser('verify', help='recompute the row of a capsule, offline')
+    verify.add_argument('capsule', type=Path)
+    verify.add_argument('--id', help='the id its maker told you')
+    args = parser.parse_args(argv)
+    try:
+        if args.command == 'make':
+            found = capsule.make(args.record, args.out, args.runs)
+            print(f'{args.out}\nid {found}')
+        else:
+            print(_row_text(capsule.verify(args.capsule, args.id)))
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _row_text(found: capsule.Verified) -> str:
+    entry, (low, high) = found.record.entry, found.interval
+    lines = [
+        f'{entry.slug} ({found.record.scoring_protocol}, {found.scores.images} images)',
+        f'mIoU {number(found.scores.miou, 2)} [{low:.2f}, {high:.2f}]',
+        *(f'  {name:16s}{number(value)}' for name, value in found.scores.per_class.items()),
+        *(f'  {name:16s}{number(value)}' for name, value in found.scores.per_condition.items()),
+        f'verified: the row follows from its counts; id {found.id}',
+    ]
+    return '\n'.join(lines)
