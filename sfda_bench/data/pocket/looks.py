@@ -227,11 +227,11 @@ LOOKS: dict[str, Look] = {
     ),
     'synthia': Look(
         name='synthia',
-        palette=_blend(_FLAT, 0.5),
+        palette=_blend(_FLAT, 0.4),
         sensor=Sensor(saturation=1.1, contrast=1.0, gain=(0.98, 0.98, 1.04), jitter=0.24),
         texture=0.5,
         sun=0.24,
-        camera_height=(1.5, 4.5),
+        camera_height=(1.4, 3.4),
         horizon=(0.28, 0.44),
         focal=(0.5, 0.7),
         left_out=frozenset({'terrain', 'truck', 'train'}),

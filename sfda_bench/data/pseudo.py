@@ -1,0 +1,110 @@
+"""Training data that stages make for each other: pseudo-labels, subsets, pairs of domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from torch.utils.data import Dataset
+
+from sfda_bench.data.datasets import UnlabelledTarget
+from sfda_bench.data.sampler import PositionedIndex
+from sfda_bench.errors import BenchError, DataError
+from sfda_bench.registry import DATASETS
+
+
+@DATASETS.register_module()
+class PseudoLabelledTarget(UnlabelledTarget):
+    """Target images with labels that an earlier stage predicted; true labels stay out of reach.
+
+    Args:
+        dataset: Config of the target data set.
+        label_dir: Folder with ``<sample_id>.png``, train ids as uint8, 255 = ignored.
+        pipeline: Transforms; ``LoadTrainIds`` loads the pseudo-labels.
+        **kwargs: As in mmengine's ``BaseDataset``.
+
+    Raises:
+        DataError: An image has no pseudo-label.
+    """
+
+    def __init__(
+        self, dataset: dict, label_dir: str, pipeline: Sequence[Any] = (), **kwargs: Any
+    ) -> None:
+        self.label_dir = Path(label_dir)
+        self.dataset_cfg = {**dataset, 'labelled': False, 'pipeline': []}
+        # Past the parent's check: the labels read here are the method's own.
+        BaseDataset.__init__(self, pipeline=list(pipeline), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """The target's items with the path of their pseudo-label."""
+        infos = super().load_data_list()
+        missing = []
+        for info in infos:
+            path = self.label_dir / f'{info["sample_id"]}.png'
+            if not path.is_file():
+                missing.append(path.name)
+            info.update(seg_map_path=str(path), label_encoding='labelTrainIds')
+            info['size_mismatch'] = 'resize'
+        if missing:
+            raise DataError(
+                f'{len(missing)} of {len(infos)} images have no pseudo-label in {self.label_dir}: '
+                f'{", ".join(missing[:3])} ...',
+                'one PNG an image',
+                'run the labelling stage again with --force',
+            )
+        return infos
+
+
+@DATASETS.register_module()
+class PairedDatasets(Dataset):
+    """Items of several data sets side by side: ``{'source': item, 'target': item}``.
+
+    The last data set gives the length and follows the sampler; the others are drawn from their own
+    shuffled streams, seeded by the draw's seed and position.
+
+    Args:
+        datasets: Data-set configs by name, in order.
+    """
+
+    def __init__(self, datasets: Mapping[str, dict]) -> None:
+        if len(datasets) < 2:
+            raise BenchError(f'{len(datasets)} data sets to pair', 'two or more')
+        self.datasets = {name: DATASETS.build(dict(config)) for name, config in datasets.items()}
+        self.main = list(datasets)[-1]
+        empty = [name for name, data in self.datasets.items() if len(data) == 0]
+        if empty:
+            raise DataError(f'no image in {", ".join(empty)}', 'at least one in each')
+
+    @property
+    def metainfo(self) -> dict:
+        """Meta information of the main data set."""
+        return self.datasets[self.main].metainfo
+
+    def full_init(self) -> None:
+        """Build the lists of all data sets."""
+        for data in self.datasets.values():
+            data.full_init()
+
+    def __len__(self) -> int:
+        return len(self.datasets[self.main])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        position = getattr(index, 'position', int(index))
+        seed = getattr(index, 'seed', 0)
+        items = {}
+        for number, (name, data) in enumerate(self.datasets.items()):
+            draw = PositionedIndex(int(index), position, seed)
+            if name != self.main:
+                draw = _own_draw(len(data), position, seed, number)
+            items[name] = data[draw]
+        return items
+
+
+def _own_draw(size: int, position: int, seed: int, stream: int) -> PositionedIndex:
+    """Draw ``position`` of a stream of shuffled epochs of its own."""
+    epoch, place = divmod(position, size)
+    order = np.random.default_rng([seed, stream, epoch]).permutation(size)
+    return PositionedIndex(int(order[place]), position, seed * 31 + stream)
