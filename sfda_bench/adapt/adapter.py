@@ -15,6 +15,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sfda_bench.adapt.branches import BranchPreprocessor, views_of
 from sfda_bench.adapt.norm import NormMode, set_norm_mode
 from sfda_bench.errors import BenchError, require_known
 from sfda_bench.registry import MODELS
@@ -49,6 +50,7 @@ class Adapter(BaseSegmentor):
     ) -> None:
         segmentor = dict(segmentor)
         preprocessor = segmentor.pop('data_preprocessor', None)
+        preprocessor = BranchPreprocessor(preprocessor or {'type': 'BaseDataPreprocessor'})
         super().__init__(data_preprocessor=preprocessor, init_cfg=init_cfg)
         self.student = MODELS.build(segmentor)
         self.norm_mode = norm_mode
@@ -64,7 +66,9 @@ class Adapter(BaseSegmentor):
         """Losses on one batch of unlabelled target images.
 
         Args:
-            views: ``{'image': (N, 3, H, W)}``, normalised as the network expects.
+            views: ``{'image': (N, 3, H, W)}``, normalised as the network expects; with
+                ``'image_label'`` (N, H, W) when a stage trains on pseudo-labels, and with the
+                branches' names when it trains on paired data sets.
 
         Returns:
             Named values; those with ``loss`` in their name are summed and minimised.
@@ -159,9 +163,9 @@ class Adapter(BaseSegmentor):
         """How the student's head resizes its logits."""
         return self.student.align_corners
 
-    def loss(self, inputs: Tensor, data_samples: list | None = None) -> dict[str, Tensor]:
-        """Losses of one training batch; labels, if any came along, are not looked at."""
-        return self.losses({'image': inputs})
+    def loss(self, inputs: Any, data_samples: Any = None) -> dict[str, Tensor]:
+        """Losses of one training batch, see :func:`~sfda_bench.adapt.branches.views_of`."""
+        return self.losses(views_of(inputs, data_samples))
 
     def extract_feat(self, inputs: Tensor) -> Any:
         """Features of the student."""

@@ -11,87 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sfda_bench.data.layout import require_root
 from sfda_bench.scoring.protocols import InferenceProtocol
 
 Config = dict[str, Any]
 
-META_KEYS = (
-    'img_path', 'sample_id', 'condition', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
-    'flip', 'flip_direction',
-)  # fmt: skip
 FINAL_NAME = 'final.pth'
 COUNTS_NAME = 'counts.npz'
-
-
-def dataset_config(spec: Mapping[str, Any], data_root: Path, pipeline: Sequence[Config]) -> Config:
-    """A task's data-set block as a mmseg data-set config.
-
-    Args:
-        spec: ``type``, ``folder``, ``split`` and constructor arguments.
-        data_root: Folder that holds all data sets.
-        pipeline: Transforms.
-    """
-    config = dict(copy.deepcopy(dict(spec)))
-    config['data_root'] = str(require_root(data_root, config.pop('folder')))
-    config['pipeline'] = list(pipeline)
-    return config
-
-
-def unlabelled(dataset: Config) -> Config:
-    """The same images without a label path."""
-    inner = dict(dataset)
-    pipeline = inner.pop('pipeline')
-    return {'type': 'UnlabelledTarget', 'dataset': inner, 'pipeline': pipeline}
-
-
-def train_pipeline(recipe: Mapping[str, Any], network: Mapping[str, Any], labelled: bool) -> list:
-    """Load, resize, crop, flip, pack.
-
-    Args:
-        recipe: Optional ``input_size`` (W, H), ``crop_size`` (H, W), ``flip`` (probability or
-            bool), ``augment`` (further transforms before packing).
-        network: The network's ``network`` block, for its resize library and mode.
-        labelled: Whether train ids are loaded too.
-    """
-    convention = network['input']
-    steps: list[Config] = [{'type': 'LoadImage'}]
-    if labelled:
-        steps.append({'type': 'LoadTrainIds'})
-    if recipe.get('input_size'):
-        steps.append(
-            {
-                'type': 'ResizeTo',
-                'size': tuple(recipe['input_size']),
-                'lib': convention['lib'],
-                'mode': convention['mode'],
-            }
-        )
-    if recipe.get('crop_size'):
-        crop = {'type': 'RandomCrop', 'crop_size': tuple(recipe['crop_size'])}
-        if labelled and recipe.get('cat_max_ratio'):
-            crop['cat_max_ratio'] = recipe['cat_max_ratio']
-        steps.append(crop)
-    if recipe.get('flip'):
-        probability = 0.5 if recipe['flip'] is True else float(recipe['flip'])
-        steps.append({'type': 'RandomFlip', 'prob': probability})
-    steps.extend(copy.deepcopy(list(recipe.get('augment', []))))
-    steps.append({'type': 'PackSegInputs', 'meta_keys': META_KEYS})
-    return steps
-
-
-def test_pipeline(protocol: InferenceProtocol, task: str) -> list[Config]:
-    """Load, resize as the protocol says for this task; labels stay at their native size."""
-    steps: list[Config] = [{'type': 'LoadImage'}]
-    size = protocol.size_by_task.get(task, protocol.size)
-    if size is not None and protocol.resize is not None:
-        resize = protocol.resize
-        steps.append(
-            {'type': 'ResizeTo', 'size': tuple(size), 'lib': resize.lib, 'mode': resize.mode}
-        )
-    steps.append({'type': 'LoadTrainIds'})
-    steps.append({'type': 'PackSegInputs', 'meta_keys': META_KEYS})
-    return steps
+ARTIFACTS = 'artifacts'
 
 
 def _common(seed: int, stage: Config) -> Config:
@@ -171,6 +97,64 @@ def train_config(
     return config
 
 
+def label_config(
+    *,
+    model: Config,
+    dataset: Config,
+    writer: Config,
+    batch_size: int,
+    seed: int,
+    stage: Config,
+    load_from: Path | None,
+    workers: int = 0,
+) -> Config:
+    """Config of a stage that passes over the target once and writes files for later stages.
+
+    Args:
+        model: The plain segmentor, or an adapter whose ``predict`` does more.
+        dataset: Unlabelled.
+        writer: Config of the metric that receives the predictions; its ``out_dir`` is set to the
+            stage's ``artifacts`` folder.
+        batch_size: Images a forward.
+        seed: Seed, for writers that draw.
+        stage: Our own block.
+        load_from: The checkpoint that predicts.
+        workers: Loader workers.
+    """
+    config = _common(seed, stage)
+    config.update(
+        model=copy.deepcopy(model),
+        test_dataloader=_test_loader(dataset, batch_size, workers),
+        test_cfg={'type': 'TestLoop'},
+        test_evaluator={**copy.deepcopy(writer), 'out_dir': ARTIFACTS},
+        default_hooks=_test_hooks(),
+        load_from=str(load_from) if load_from else None,
+    )
+    return config
+
+
+def _test_loader(dataset: Config, batch_size: int, workers: int) -> Config:
+    return {
+        'batch_size': batch_size,
+        'num_workers': workers,
+        'persistent_workers': workers > 0,
+        'pin_memory': False,
+        'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+        'dataset': dataset,
+    }
+
+
+def _test_hooks() -> Config:
+    return {
+        'timer': {'type': 'IterTimerHook'},
+        'logger': {'type': 'LoggerHook', 'interval': 50},
+        'param_scheduler': None,
+        'checkpoint': None,
+        'sampler_seed': None,
+        'progress': {'type': 'ProgressHook'},
+    }
+
+
 def _stackable(model: Config) -> Config:
     """A copy whose data preprocessor stacks training images of one size without padding."""
     model = copy.deepcopy(model)
@@ -206,7 +190,11 @@ def place(config: Config, work_dir: Path) -> Config:
     """The config with its paths below ``work_dir`` (they are not part of the identity)."""
     config['work_dir'] = str(work_dir)
     if 'test_evaluator' in config:
-        config['test_evaluator']['out_file'] = str(work_dir / COUNTS_NAME)
+        evaluator = config['test_evaluator']
+        if 'out_dir' in evaluator:
+            evaluator['out_dir'] = str(work_dir / ARTIFACTS)
+        else:
+            evaluator['out_file'] = str(work_dir / COUNTS_NAME)
     return config
 
 
@@ -247,14 +235,7 @@ def score_config(
     config = _common(0, stage)
     config.update(
         model=copy.deepcopy(model),
-        test_dataloader={
-            'batch_size': 1,
-            'num_workers': workers,
-            'persistent_workers': workers > 0,
-            'pin_memory': False,
-            'sampler': {'type': 'DefaultSampler', 'shuffle': False},
-            'dataset': dataset,
-        },
+        test_dataloader=_test_loader(dataset, 1, workers),
         test_cfg={'type': 'TestLoop'},
         test_evaluator={
             'type': 'ConfusionMetric',
@@ -262,14 +243,7 @@ def score_config(
             'prediction_map': task.get('prediction_map'),
             'out_file': COUNTS_NAME,
         },
-        default_hooks={
-            'timer': {'type': 'IterTimerHook'},
-            'logger': {'type': 'LoggerHook', 'interval': 50},
-            'param_scheduler': None,
-            'checkpoint': None,
-            'sampler_seed': None,
-            'progress': {'type': 'ProgressHook'},
-        },
+        default_hooks=_test_hooks(),
         load_from=str(load_from),
     )
     return config

@@ -22,7 +22,7 @@ ID_LENGTH = 12
 VOLATILE_KEYS = frozenset(
     {
         'data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'out_file',
-        'save_predictions',
+        'save_predictions', 'out_dir',
     }
 )  # fmt: skip
 #: Top-level keys of a mmengine config that never decide a result.

@@ -11,7 +11,8 @@ from sfda_bench.data.fingerprint import split_fingerprint
 from sfda_bench.data.layout import image_dirs, require_root
 from sfda_bench.errors import BenchError
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
-from sfda_bench.suite import catalog, compose
+from sfda_bench.suite import catalog, compose, pipelines
+from sfda_bench.suite.chain import Chain, resolve
 from sfda_bench.suite.identity import code_fingerprint, decisive, modules_of, stage_id
 from sfda_bench.suite.method import Method, merge
 from sfda_bench.suite.record import EntryKey
@@ -71,11 +72,10 @@ class Planner:
         source = self._source(task, network)
         entry.source_score = self._score(entry, network, source)
         entry.stages = [source]
-        parent = source
+        chain = Chain(self, entry, network, source, {'source': source})
         for spec in specs:
-            parent = self._method_stage(entry, network, spec, parent)
-            entry.stages.append(parent)
-        entry.stages.append(self._score(entry, network, parent))
+            entry.stages.append(chain.add(spec))
+        entry.stages.append(self._score(entry, network, chain.weights))
 
     def _inference(self, block: Mapping[str, Any], task: str) -> InferenceProtocol:
         wanted = self.suite['inference']
@@ -91,19 +91,19 @@ class Planner:
     # --- stages ---------------------------------------------------------------------------------
 
     def _source(self, task: Mapping[str, Any], network: Mapping[str, Any]) -> str:
-        recipe = self._recipe(network)
+        recipe = self.recipe(network)
         name = network['network']['name']
         if 'checkpoint' in recipe:
             config = compose.convert_config(network['model'], recipe, self.data_root)
-            return self._register(config, f'convert {name}', [], {})
+            return self.register(config, f'convert {name}', [], {})
         title = f'train {task["source"]["folder"]} {name} s{SOURCE_SEED}'
-        return self._supervised(task['source'], network, recipe, SOURCE_SEED, None, title)
+        return self.supervised(task['source'], network, recipe, SOURCE_SEED, None, title)
 
-    def _recipe(self, network: Mapping[str, Any]) -> dict[str, Any]:
+    def recipe(self, network: Mapping[str, Any]) -> dict[str, Any]:
         """How the network is trained on labels, as its config and then the suite say."""
         return merge(network['network']['source'], self.suite.get('source', {}))
 
-    def _supervised(
+    def supervised(
         self,
         spec: Mapping[str, Any],
         network: Mapping[str, Any],
@@ -114,100 +114,34 @@ class Planner:
         model: Mapping[str, Any] | None = None,
     ) -> str:
         """A stage that trains the plain network on labels; equal ones merge, whatever their use."""
-        recipe = self._sized(recipe, spec)
-        pipeline = compose.train_pipeline(recipe, network['network'], labelled=True)
+        recipe = self.sized(recipe, spec)
+        pipeline = pipelines.train_pipeline(recipe, network['network'], labelled=True)
         config = compose.train_config(
             model=dict(model or network['model']),
-            dataset=compose.dataset_config(spec, self.data_root, pipeline),
+            dataset=pipelines.dataset_config(spec, self.data_root, pipeline),
             recipe=recipe,
             seed=seed,
             stage={'kind': 'train', 'name': 'train', 'sealed': False},
-            load_from=self._final(parent),
+            load_from=self.final(parent),
             workers=self.workers,
         )
-        return self._register(
-            config, title, [parent] if parent else [], {'train': self._data(spec, True)}
+        return self.register(
+            config, title, [parent] if parent else [], {'train': self.data(spec, True)}
         )
 
-    def _sized(self, recipe: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    def sized(self, recipe: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+        """A recipe with the suite's training size for a data set, unless it has its own."""
         sizes = self.suite.get('input_size', {})
         recipe = dict(recipe)
         recipe.setdefault('input_size', sizes.get(spec['folder']))
         return recipe
 
-    def _method_stage(
-        self, entry: Entry, network: Mapping[str, Any], spec: dict[str, Any], parent: str
-    ) -> str:
-        key = entry.key
-        title = f'{key.method} {spec["name"]} {key.task} {key.network} s{key.seed}'
-        if spec.get('kind', 'adapt') == 'train':
-            return self._label_stage(entry, network, spec, parent)
-        target = entry.task['target_train']
-        recipe = self._sized(spec, target)
-        pipeline = compose.train_pipeline(recipe, network['network'], labelled=False)
-        dataset = compose.dataset_config(target, self.data_root, pipeline)
-        stage: dict[str, Any] = {
-            'kind': 'adapt',
-            'name': spec['name'],
-            'sealed': entry.method.sealed,
-            'grants': self._grants(target),
-            'protected': [str(self.data_root)],
-        }
-        config = compose.train_config(
-            model={**spec['adapter'], 'segmentor': network['model']},
-            dataset=compose.unlabelled(dataset),
-            recipe=recipe,
-            seed=key.seed,
-            stage=stage,
-            load_from=self._final(parent),
-            workers=self.workers,
-        )
-        return self._register(
-            config, title, [parent], {'adapt': self._data(target, False)}, entry.method.code_files
-        )
-
-    def _label_stage(
-        self,
-        entry: Entry,
-        network: Mapping[str, Any],
-        spec: dict[str, Any],
-        parent: str,
-    ) -> str:
-        """A bound: training on the target's labels, from scratch or from the source model."""
-        key, recipe = entry.key, dict(spec)
-        if recipe.pop('recipe', None) == 'network':
-            recipe = {**self._recipe(network), **recipe}
-        if 'iters' not in recipe:
-            raise BenchError(
-                f'method {entry.key.method} has no recipe for network {entry.key.network} on '
-                f'{entry.key.task}',
-                "the network's own recipe, or `iters`, `batch_size`, `optim_wrapper` in the stage",
-                f'add an override to {entry.method.file}',
-            )
-        from_source = recipe.pop('init', 'scratch') == 'source'
-        model = dict(network['model'])
-        if entry.task.get('prediction_map'):
-            groups = list(entry.task['prediction_map'])
-            model['decode_head'] = {
-                **model['decode_head'],
-                'loss_decode': {'type': 'GroupedCrossEntropyLoss', 'groups': groups},
-            }
-        return self._supervised(
-            entry.task['target_train'],
-            network,
-            recipe,
-            key.seed,
-            parent if from_source else None,
-            f'train {entry.task["target_train"]["folder"]} {key.network} s{key.seed}',
-            model,
-        )
-
     def _score(self, entry: Entry, network: Mapping[str, Any], parent: str) -> str:
         target = entry.task['target_val']
-        pipeline = compose.test_pipeline(entry.inference, entry.task['name'])
+        pipeline = pipelines.test_pipeline(entry.inference, entry.task['name'])
         config = compose.score_config(
             model=network['model'],
-            dataset=compose.dataset_config(target, self.data_root, pipeline),
+            dataset=pipelines.dataset_config(target, self.data_root, pipeline),
             protocol=entry.inference,
             task=entry.task,
             num_classes=len(entry.scoring.labels),
@@ -222,19 +156,22 @@ class Planner:
             workers=self.workers,
         )
         title = f'score {self.stages[parent].title}'
-        return self._register(config, title, [parent], {'score': self._data(target, True)})
+        return self.register(config, title, [parent], {'score': self.data(target, True)})
 
     # --- helpers --------------------------------------------------------------------------------
 
-    def _final(self, parent: str | None) -> Path | None:
+    def final(self, parent: str | None) -> Path | None:
+        """The checkpoint a stage hands on."""
         return self.store.path(parent) / compose.FINAL_NAME if parent else None
 
-    def _grants(self, spec: Mapping[str, Any]) -> list[str]:
+    def grants(self, spec: Mapping[str, Any]) -> list[str]:
+        """Folders of a split's images, without labels."""
         root = require_root(self.data_root, spec['folder'])
         dirs = image_dirs(spec['folder'], root, spec['split'], spec.get('conditions'))
         return [str(path) for path in dirs]
 
-    def _data(self, spec: Mapping[str, Any], labelled: bool) -> str:
+    def data(self, spec: Mapping[str, Any], labelled: bool) -> str:
+        """Fingerprint of a task's data-set block."""
         conditions = spec.get('conditions')
         return _fingerprint(
             spec['folder'],
@@ -244,14 +181,25 @@ class Planner:
             labelled,
         )
 
-    def _register(
+    def register(
         self,
         config: dict[str, Any],
         title: str,
         parents: list[str],
         data: dict[str, str],
         code_files: Sequence[Path] = (),
+        places: Mapping[str, Path] | None = None,
     ) -> str:
+        """Give a config its id, merge it with an equal one, and fill in its paths.
+
+        Args:
+            config: Resolved config with symbolic references to other stages.
+            title: For people.
+            parents: Ids of the stages it starts from or reads.
+            data: Fingerprints by role.
+            code_files: Python files outside the package.
+            places: Folders of the stages that the config refers to.
+        """
         roots = modules_of(decisive(config))
         if 'convert' in config['stage']:
             roots.add('sfda_bench.networks.convert')
@@ -260,7 +208,7 @@ class Planner:
             config['stage']['code_files'] = [str(path) for path in code_files]
         identity = stage_id(config, parents, data, code)
         if identity not in self.stages:
-            compose.place(config, self.store.path(identity))
+            config = compose.place(resolve(config, places or {}), self.store.path(identity))
             stage = config['stage']
             stage.update(id=identity, title=title, parents=parents)
             self.stages[identity] = Stage(

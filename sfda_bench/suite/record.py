@@ -52,7 +52,7 @@ class StageRef(Strict):
     """A stage the entry rests on."""
 
     name: str
-    kind: Literal['source', 'adapt', 'train', 'score']
+    kind: Literal['source', 'adapt', 'label', 'train', 'score']
     id: str
 
 

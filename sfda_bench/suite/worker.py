@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -11,10 +12,12 @@ import traceback
 from pathlib import Path
 
 from sfda_bench.errors import BenchError
-from sfda_bench.suite.compose import COUNTS_NAME, FINAL_NAME
+from sfda_bench.suite.atomic import write_text
+from sfda_bench.suite.compose import ARTIFACTS, COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.store import CONFIG_FILE, LOG_FILE, StageStatus, State, Store, sha256_file
 
 EXIT_FAILED, EXIT_BUSY = 1, 75
+MANIFEST = 'artifacts.json'
 
 
 def stage_main(root: str, stage_id: str, guard: bool, owner: int | None, device: str) -> None:
@@ -89,13 +92,23 @@ def _judge(error: BaseException) -> tuple[State, str]:
 def _outputs(folder: Path) -> dict[str, str]:
     names = [FINAL_NAME, COUNTS_NAME, *(p.name for p in sorted(folder.glob('iter_*.pth')))]
     found = {name: sha256_file(folder / name) for name in names if (folder / name).is_file()}
+    if (folder / ARTIFACTS).is_dir():
+        found[MANIFEST] = _write_manifest(folder)
     if not found:
         raise BenchError(
-            f'the stage ended without {FINAL_NAME} or {COUNTS_NAME}',
-            'one of the two outputs',
+            f'the stage ended without {FINAL_NAME}, {COUNTS_NAME} or {ARTIFACTS}/',
+            'one of these outputs',
             f'read {folder / LOG_FILE}',
         )
     return found
+
+
+def _write_manifest(folder: Path) -> str:
+    """List the artifacts with their checksums; returns the list's own checksum."""
+    files = sorted(p for p in (folder / ARTIFACTS).rglob('*') if p.is_file())
+    listed = {str(p.relative_to(folder)): sha256_file(p) for p in files}
+    write_text(folder / MANIFEST, json.dumps(listed, indent=0))
+    return sha256_file(folder / MANIFEST)
 
 
 def _redirect(path: Path) -> None:

@@ -86,5 +86,8 @@ class ProgressHook(Hook):
 
 
 def _batch_size(data_batch) -> int:
-    inputs = data_batch.get('inputs') if isinstance(data_batch, dict) else None
-    return len(inputs) if inputs is not None else 0
+    if not isinstance(data_batch, dict):
+        return 0
+    if 'inputs' in data_batch:
+        return len(data_batch['inputs'])
+    return sum(_batch_size(part) for part in data_batch.values())

@@ -1,0 +1,88 @@
+"""Data-set configs and pipelines of stages."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sfda_bench.data.layout import require_root
+from sfda_bench.scoring.protocols import InferenceProtocol
+
+Config = dict[str, Any]
+
+META_KEYS = (
+    'img_path', 'sample_id', 'condition', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
+    'flip', 'flip_direction',
+)  # fmt: skip
+
+
+def dataset_config(spec: Mapping[str, Any], data_root: Path, pipeline: Sequence[Config]) -> Config:
+    """A task's data-set block as a mmseg data-set config.
+
+    Args:
+        spec: ``type``, ``folder``, ``split`` and constructor arguments.
+        data_root: Folder that holds all data sets.
+        pipeline: Transforms.
+    """
+    config = dict(copy.deepcopy(dict(spec)))
+    config['data_root'] = str(require_root(data_root, config.pop('folder')))
+    config['pipeline'] = list(pipeline)
+    return config
+
+
+def unlabelled(dataset: Config) -> Config:
+    """The same images without a label path."""
+    inner = dict(dataset)
+    pipeline = inner.pop('pipeline')
+    return {'type': 'UnlabelledTarget', 'dataset': inner, 'pipeline': pipeline}
+
+
+def train_pipeline(recipe: Mapping[str, Any], network: Mapping[str, Any], labelled: bool) -> list:
+    """Load, resize, crop, flip, pack.
+
+    Args:
+        recipe: Optional ``input_size`` (W, H), ``crop_size`` (H, W), ``flip`` (probability or
+            bool), ``augment`` (further transforms before packing).
+        network: The network's ``network`` block, for its resize library and mode.
+        labelled: Whether train ids are loaded too.
+    """
+    convention = network['input']
+    steps: list[Config] = [{'type': 'LoadImage'}]
+    if labelled:
+        steps.append({'type': 'LoadTrainIds'})
+    if recipe.get('input_size'):
+        steps.append(
+            {
+                'type': 'ResizeTo',
+                'size': tuple(recipe['input_size']),
+                'lib': convention['lib'],
+                'mode': convention['mode'],
+            }
+        )
+    if recipe.get('crop_size'):
+        crop = {'type': 'RandomCrop', 'crop_size': tuple(recipe['crop_size'])}
+        if labelled and recipe.get('cat_max_ratio'):
+            crop['cat_max_ratio'] = recipe['cat_max_ratio']
+        steps.append(crop)
+    if recipe.get('flip'):
+        probability = 0.5 if recipe['flip'] is True else float(recipe['flip'])
+        steps.append({'type': 'RandomFlip', 'prob': probability})
+    steps.extend(copy.deepcopy(list(recipe.get('augment', []))))
+    steps.append({'type': 'PackSegInputs', 'meta_keys': META_KEYS})
+    return steps
+
+
+def test_pipeline(protocol: InferenceProtocol, task: str) -> list[Config]:
+    """Load, resize as the protocol says for this task; labels stay at their native size."""
+    steps: list[Config] = [{'type': 'LoadImage'}]
+    size = protocol.size_by_task.get(task, protocol.size)
+    if size is not None and protocol.resize is not None:
+        resize = protocol.resize
+        steps.append(
+            {'type': 'ResizeTo', 'size': tuple(size), 'lib': resize.lib, 'mode': resize.mode}
+        )
+    steps.append({'type': 'LoadTrainIds'})
+    steps.append({'type': 'PackSegInputs', 'meta_keys': META_KEYS})
+    return steps
