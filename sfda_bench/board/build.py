@@ -10,20 +10,34 @@ from sfda_bench.board.loading import load_items
 from sfda_bench.board.markdown import readme
 from sfda_bench.board.pages import board_page, reported_page
 from sfda_bench.board.reported import REPORTED, load_all
+from sfda_bench.board.site import pages as site_pages
 from sfda_bench.errors import BenchError
 from sfda_bench.scoring.statistics import SAMPLES
-from sfda_bench.suite.atomic import write_text
+from sfda_bench.suite.atomic import write_bytes, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / 'results'
-OWNED = ('boards',)
-"""Folders below the output folder in which every file is generated; strangers are stale."""
+SITE = 'site'
+OWNED = ('boards/*', 'site/*.html')
+"""Files below the output folder that are all generated; strangers among them are stale."""
+VENDORED = ('assets/plotly-basic.min.js', 'assets/LICENSE.plotly.txt')
+"""Files of the site that are committed as they came and not generated."""
 
 
 def build(
-    records: Path, samples: int = SAMPLES, reported_folder: Path = REPORTED
+    records: Path,
+    samples: int = SAMPLES,
+    reported_folder: Path = REPORTED,
+    site: Path = RESULTS / SITE,
 ) -> dict[str, str]:
-    """All generated files: path relative to the output folder -> text."""
+    """All generated files: path relative to the output folder -> text.
+
+    Args:
+        records: Folder of records.
+        samples: Bootstrap samples.
+        reported_folder: Folder of reported numbers.
+        site: Folder of the site, for the galleries that lie in it.
+    """
     reported = load_all(reported_folder)
     boards = make_boards(load_items(records), samples, reported)
     files = {
@@ -36,7 +50,8 @@ def build(
         files[f'{stem}.md'] = board_page(board, reported)
         files[f'{stem}.csv'] = csv(board)
         files[f'{stem}.tex'] = latex(board)
-    return files
+    pages = site_pages(boards, reported, site)
+    return files | {f'{SITE}/{name}': text for name, text in pages.items()}
 
 
 def stale(files: dict[str, str], out: Path) -> list[str]:
@@ -53,7 +68,7 @@ def stale(files: dict[str, str], out: Path) -> list[str]:
 
 def strangers(files: dict[str, str], out: Path) -> list[Path]:
     """Files in generated folders that would not be generated now."""
-    have = [path for folder in OWNED for path in sorted((Path(out) / folder).rglob('*'))]
+    have = [path for pattern in OWNED for path in sorted(Path(out).glob(pattern))]
     return [p for p in have if p.is_file() and p.relative_to(out).as_posix() not in files]
 
 
@@ -65,6 +80,10 @@ def write(files: dict[str, str], out: Path) -> None:
             write_text(path, text)
     for path in strangers(files, out):
         path.unlink()
+    for name in VENDORED:
+        source, target = RESULTS / SITE / name, Path(out) / SITE / name
+        if not target.exists():
+            write_bytes(target, source.read_bytes())
 
 
 def check(files: dict[str, str], out: Path) -> None:

@@ -7,12 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sfda_bench.board import capsule, submission
+from sfda_bench.board import capsule, gallery, submission
+from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import RESULTS, ROOT, build, check, write
+from sfda_bench.board.loading import load_items
 from sfda_bench.board.reported import REPORTED, lint, load_all
 from sfda_bench.board.submission import SERVERS
 from sfda_bench.board.text import number
 from sfda_bench.errors import BenchError
+from sfda_bench.suite import catalog
 
 
 def leaderboard_parser() -> argparse.ArgumentParser:
@@ -28,7 +31,29 @@ def leaderboard_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--lint', action='store_true', help='only check the reported numbers; exit 1 on a problem'
     )
+    parser.add_argument(
+        '--gallery', metavar='SUITE', help='first choose and copy pictures of a rendered suite'
+    )
+    parser.add_argument('--runs', type=Path, default=ROOT / 'runs', metavar='DIR')
+    parser.add_argument('--data-root', type=Path, default=ROOT / 'data' / 'pocket', metavar='DIR')
     return parser
+
+
+def make_galleries(args: argparse.Namespace) -> None:
+    """Make the gallery of every board of a suite.
+
+    Raises:
+        BenchError: The suite's images are not ours to copy, or no predictions were saved.
+    """
+    if 'renders' not in catalog.load('suites', args.gallery)['suite']:
+        raise BenchError(
+            f'the images of suite {args.gallery} are not ours to copy into a site',
+            'a suite that renders its own data, e.g. pocket',
+        )
+    items = [i for i in load_items(args.records) if i.record.entry.suite == args.gallery]
+    for board in make_boards(items, samples=1):
+        found = gallery.make(board, args.out / 'site', args.runs, args.data_root)
+        print(f'{board.key.slug}: {len(found.pictures)} images, {len(found.methods)} methods')
 
 
 def lint_reported() -> None:
@@ -47,7 +72,9 @@ def make_leaderboard(argv: Sequence[str] | None = None) -> int:
         if args.lint:
             lint_reported()
             return 0
-        files = build(args.records)
+        if args.gallery:
+            make_galleries(args)
+        files = build(args.records, site=args.out / 'site')
         if args.check:
             check(files, args.out)
             print(f'{len(files)} pages are up to date')

@@ -1,0 +1,171 @@
+"""Pictures for the site: image, truth and predictions of a few images a board.
+
+Predictions are the PNG files of class ids that a score stage saves,
+``runs/<score stage>/predictions/<sample id>.png``. What is chosen and copied goes to
+``site/gallery/<board>/`` with an ``index.json``; the pages are built from that index alone, so
+that they can be regenerated without data.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+
+from sfda_bench.board.rows import Board, Row
+from sfda_bench.data.decode import read_raw_label, to_train_ids
+from sfda_bench.data.layout import label_encoding, list_split, require_root
+from sfda_bench.errors import BenchError
+from sfda_bench.labels import CAMVID_PALETTE, CITYSCAPES_PALETTE, IGNORE
+from sfda_bench.suite import catalog
+from sfda_bench.suite.atomic import write_bytes, write_text
+
+FOLDER = 'gallery'
+INDEX = 'index.json'
+SAMPLES = 8
+WIDTH = 512
+"""Pictures are not wider than this; label maps shrink without interpolation."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class Picture(_Strict):
+    """One image: its files relative to the gallery folder, and each method's mIoU on it."""
+
+    sample_id: str
+    condition: str
+    image: str
+    truth: str
+    predictions: dict[str, str]
+    miou: dict[str, float]
+
+
+class Gallery(_Strict):
+    """Pictures of one board; methods by title, the board's order."""
+
+    schema_version: Literal[1] = 1
+    board: str
+    source: str | None
+    methods: list[str]
+    pictures: list[Picture]
+
+
+def load(site: Path, slug: str) -> Gallery | None:
+    """The gallery of a board, or ``None`` if none was made."""
+    path = Path(site) / FOLDER / slug / INDEX
+    return Gallery.model_validate_json(path.read_text()) if path.is_file() else None
+
+
+def _predictions(row: Row, runs: Path) -> Path | None:
+    """Folder of saved predictions of a row's first seed, or ``None``."""
+    stages = row.first.record.stages
+    scored = [stage.id for stage in stages if stage.kind == 'score']
+    folder = Path(runs) / scored[-1] / 'predictions' if scored else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def choose(rows: Sequence[Row], number: int = SAMPLES) -> list[int]:
+    """Indices of the images on which the methods differ most (spread of image mIoU)."""
+    values = np.stack([row.first.image_miou for row in rows])
+    spread = values.max(axis=0) - values.min(axis=0)
+    return sorted(np.argsort(-spread, kind='stable')[:number].tolist())
+
+
+def _small(labels: np.ndarray) -> np.ndarray:
+    step = -(-labels.shape[1] // WIDTH)
+    return labels[::step, ::step]
+
+
+def _label_png(labels: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> bytes:
+    image = Image.fromarray(_small(labels), 'P')
+    colours = [channel for colour in palette for channel in colour]
+    image.putpalette(colours + [0] * (768 - len(colours)))
+    buffer = io.BytesIO()
+    image.save(buffer, 'PNG', optimize=True)
+    return buffer.getvalue()
+
+
+def _photo(path: Path) -> bytes:
+    with Image.open(path) as source:
+        image = source.convert('RGB')
+    if image.width > WIDTH:
+        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)))
+    buffer = io.BytesIO()
+    image.save(buffer, 'JPEG', quality=88)
+    return buffer.getvalue()
+
+
+def make(board: Board, site: Path, runs: Path, data_root: Path, number: int = SAMPLES) -> Gallery:
+    """Choose images, copy them with truth and predictions, and write the index.
+
+    Raises:
+        BenchError: No row of the board has saved predictions.
+        DataError: The images of the task are not below ``data_root``.
+    """
+    rows = {row.title: row for row in board.rows if _predictions(row, runs)}
+    if not rows:
+        raise BenchError(
+            f'no saved predictions for {board.key.slug} in {runs}',
+            'runs/<score stage>/predictions/<sample id>.png',
+            'score its entries with predictions saved',
+        )
+    task = catalog.load('tasks', board.key.task)['task']['target_val']
+    root = require_root(data_root, task['folder'])
+    samples = list_split(task['folder'], root, task['split'], task.get('conditions'))
+    by_id = {sample.sample_id: sample for sample in samples}
+    first = next(iter(rows.values())).first
+    palette = CAMVID_PALETTE if first.protocol.label_space == 'camvid11' else CITYSCAPES_PALETTE
+    folder = Path(site) / FOLDER / board.key.slug
+    pictures = []
+    for index in choose(list(rows.values()), number):
+        sample = by_id[first.ids[index]]
+        if sample.label is None:
+            continue
+        pair = [(sample.label.parent, sample.sample_id)]
+        encoding, _ = label_encoding(task['folder'], root, pair)
+        truth = to_train_ids(read_raw_label(sample.label, encoding), encoding, sample.label)
+        files = {'image.jpg': _photo(sample.image), 'truth.png': _label_png(truth, palette)}
+        names = {}
+        for place, (title, row) in enumerate(rows.items()):
+            labels = _read(row, runs, sample.sample_id, truth)
+            names[title] = f'{sample.sample_id}/{place:02d}.png'
+            files[f'{place:02d}.png'] = _label_png(labels, palette)
+        for name, data in files.items():
+            write_bytes(folder / sample.sample_id / name, data)
+        pictures.append(
+            Picture(
+                sample_id=sample.sample_id,
+                condition=sample.condition,
+                image=f'{sample.sample_id}/image.jpg',
+                truth=f'{sample.sample_id}/truth.png',
+                predictions=names,
+                miou={t: round(float(r.first.image_miou[index]), 2) for t, r in rows.items()},
+            )
+        )
+    source = next((title for title, row in rows.items() if row.bound and not row.gain), None)
+    gallery = Gallery(
+        board=board.key.slug, source=source, methods=list(rows), pictures=pictures
+    )  # fmt: skip
+    write_text(folder / INDEX, json.dumps(gallery.model_dump(), indent=1) + '\n')
+    return gallery
+
+
+def _read(row: Row, runs: Path, sample_id: str, truth: np.ndarray) -> np.ndarray:
+    """A prediction with the pixels that are not scored blacked out, as they are in the truth."""
+    folder = _predictions(row, runs)
+    path = (folder or Path()) / f'{sample_id}.png'
+    if not path.is_file():
+        raise BenchError(f'no prediction {path}', 'one PNG an image', 'score the entry again')
+    with Image.open(path) as image:
+        labels = np.asarray(image).astype(np.uint8)
+    if labels.shape != truth.shape:
+        raise BenchError(f'{path} is {labels.shape}', f'{truth.shape}, the size of the label')
+    return np.where(truth == IGNORE, IGNORE, labels).astype(np.uint8)

@@ -1,0 +1,165 @@
+"""The static site: pages from Jinja templates, figures by plotly.js, no network, no framework."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from sfda_bench.board import figures, gallery
+from sfda_bench.board.cards import card, title
+from sfda_bench.board.columns import COLUMNS
+from sfda_bench.board.explain import explain
+from sfda_bench.board.guide import HOW_TO_READ, SUITES
+from sfda_bench.board.loading import unique
+from sfda_bench.board.markdown import heading, protocol_line, row_notes
+from sfda_bench.board.pages import SHORT
+from sfda_bench.board.reported import ReportedFile
+from sfda_bench.board.rows import Board, Row
+from sfda_bench.board.text import number
+from sfda_bench.scoring.protocols import load_scoring
+
+TEMPLATES = Path(__file__).with_name('templates')
+ASSETS = ('site.css', 'site.js')
+
+
+def pages(
+    boards: Sequence[Board], reported: Mapping[str, ReportedFile], site: Path
+) -> dict[str, str]:
+    """All generated files of the site, by path relative to the site folder.
+
+    Args:
+        boards: What to show.
+        reported: Reported numbers by method.
+        site: Folder that holds the galleries, to be linked where there are any.
+    """
+    env = _environment()
+    nav = [(f'{board.key.slug}.html', f'{board.key.suite}: {heading(board)}') for board in boards]
+    common = {'nav': nav, 'number': number}
+    files = {f'assets/{name}': (TEMPLATES / name).read_text() for name in ASSETS}
+    files['index.html'] = env.get_template('index.html').render(
+        page='Leaderboard',
+        boards=[(board, heading(board)) for board in boards],
+        guide=_markdown(HOW_TO_READ),
+        suites={name: _markdown(text) for name, text in SUITES.items()},
+        figures={'scatter': _json(figures.reported_scatter(boards))},
+        columns=COLUMNS,
+        **common,
+    )
+    files['reported.html'] = env.get_template('reported.html').render(
+        page='Reported numbers',
+        rows=[
+            (file, row, file.origins[row.origin])
+            for file in reported.values()
+            for row in file.rows
+            if row.value is not None
+        ],
+        title=title,
+        **common,
+    )
+    for board in boards:
+        context = _board_context(board, reported, gallery.load(site, board.key.slug))
+        text = env.get_template('board.html').render(**context, **common)
+        files[f'{board.key.slug}.html'] = text
+    return files
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _json(value: Any) -> Markup | None:
+    """JSON that may stand inside a ``script`` element."""
+    if value is None:
+        return None
+    text = json.dumps(value, sort_keys=True, separators=(',', ':'))
+    return Markup(text.replace('<', '\\u003c'))
+
+
+def _markdown(text: str) -> Markup:
+    """The few Markdown forms of the guide (headings, bullets, bold, italics, code) as HTML."""
+    import re
+
+    html = str(Markup.escape(text))
+    html = re.sub(r'\*\*(.+?)\*\*', r'<strong>\1</strong>', html, flags=re.S)
+    html = re.sub(r'(?<!\*)\*(\S[^*]*?)\*', r'<em>\1</em>', html, flags=re.S)
+    html = re.sub(r'`([^`]+)`', r'<code>\1</code>', html)
+    blocks = []
+    for block in re.split(r'\n\n|\n(?=\* )', html):
+        if block.startswith('## '):
+            blocks.append(f'<h2>{block[3:]}</h2>')
+        elif block.startswith('* '):
+            blocks.append(f'<li>{block[2:]}</li>')
+        elif block.strip():
+            blocks.append(f'<p>{block}</p>')
+    joined = '\n'.join(blocks)
+    return Markup(re.sub(r'((?:<li>.*?</li>\n?)+)', r'<ul>\1</ul>', joined, flags=re.S))
+
+
+def shade(value: float | None, low: float = 0, high: float = 100) -> str:
+    """CSS colours of a heat-map cell: light yellow to dark blue, text in the readable colour."""
+    if value is None:
+        return 'background:#eee;color:#555'
+    share = min(max((value - low) / (high - low), 0), 1)
+    start, end = (255, 250, 220), (8, 64, 129)
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(start, end, strict=True))
+    return f'background:rgb({red},{green},{blue});color:{"#fff" if share > 0.5 else "#111"}'
+
+
+def _matrix(rows: Sequence[Row], kind: str) -> dict[str, Any] | None:
+    """Names and values of a heat map over ``kind``: per_class, per_condition or conventions."""
+    names = unique(name for row in rows for name in getattr(row, kind))
+    if not names:
+        return None
+    return {
+        'names': names,
+        'heads': [SHORT.get(name, name) for name in names],
+        'rows': [(row, [getattr(row, kind).get(name) for name in names]) for row in rows],
+    }
+
+
+def _board_context(
+    board: Board, reported: Mapping[str, ReportedFile], pictures: gallery.Gallery | None
+) -> dict[str, Any]:
+    suspects = []
+    for row in board.rows:
+        if row.verdict is not None and row.verdict.reported is not None:
+            told, causes = explain(board, row, reported)
+            if told is not None and row.verdict.word != 'reproduced':
+                suspects.append((row, told, causes))
+    conventions = _matrix(board.rows, 'conventions')
+    return {
+        'page': heading(board),
+        'board': board,
+        'columns': COLUMNS,
+        'protocol': _markdown(protocol_line(board)),
+        'notes': [(row.title, text) for row in board.rows for text in row_notes(row)],
+        'suite': _markdown(SUITES.get(board.key.suite, '')),
+        'classes': _matrix(board.rows, 'per_class'),
+        'conditions': _matrix(board.rows, 'per_condition'),
+        'conventions': conventions if conventions and len(conventions['names']) > 1 else None,
+        'convention_titles': {
+            name: load_scoring(name).title for name in (conventions or {'names': []})['names']
+        },
+        'figures': {
+            'cost': _json(figures.cost(board)),
+            'curves': _json(figures.curves(board)),
+            'scatter': _json(figures.reported_scatter([board])),
+            'translator': _json(figures.translator(board)),
+        },
+        'suspects': suspects,
+        'shade': shade,
+        'cards': [(row.title, card(row.method)) for row in board.rows],
+        'gallery': _json(pictures.model_dump()) if pictures else None,
+    }

@@ -1,0 +1,265 @@
+"""The site: complete on disk, and in a real browser."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfda_bench.board import figures, gallery
+from sfda_bench.board.boards import make_boards
+from sfda_bench.board.build import RESULTS, build, write
+from sfda_bench.board.loading import load_items
+from sfda_bench.board.reported import load_all
+from sfda_bench.errors import BenchError
+from tests.board.factory import make_record, small_suite
+
+BOARD = 'pocket__synthia_to_cityscapes__deeplabv2_pocket'
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    """A site of two boards, one with curves and pictures, one with reported numbers."""
+    folder = tmp_path_factory.mktemp('site')
+    records, out = folder / 'records', folder / 'results'
+    curve = [dict(iteration=i, miou=m) for i, m in ((100, 41.0), (200, 45.5), (300, 44.0))]
+    task = dict(task='synthia_to_cityscapes', scoring='synthia16_avg@1')
+    small_suite(records, (0,), **task)
+    make_record(records, 'cotta', 0, 0.55, track='test-time', curve=curve, **task)
+    for seed in range(3):
+        make_record(
+            records, 'iapc', seed, 0.63, suite='paper', profile='paper', source=36.6,
+            network='deeplabv2_r101', inference='dlv2_caffe@1',
+        )  # fmt: skip
+    boards = make_boards(load_items(records), 200, load_all())
+    fake_gallery(boards[1], out / 'site')
+    write(build(records, 200, site=out / 'site'), out)
+    return out / 'site'
+
+
+def fake_gallery(board, folder):
+    """Pictures that need no data: noise, and stripes of classes."""
+    assert board.key.slug == BOARD
+    folder = folder / gallery.FOLDER / BOARD
+    rng = np.random.default_rng(0)
+    pictures = []
+    for i in range(3):
+        name = f'frame_{i:03d}'
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 255, (48, 96, 3), dtype=np.uint8)).save(
+            folder / name / 'image.jpg'
+        )
+        truth = np.tile(np.arange(96, dtype=np.uint8) // 6 % 19, (48, 1))
+        files = {}
+        for place, row in enumerate(board.rows):
+            files[row.title] = f'{name}/{place:02d}.png'
+            data = gallery._label_png(np.roll(truth, place, 1), gallery.CITYSCAPES_PALETTE)
+            (folder / files[row.title]).write_bytes(data)
+        (folder / name / 'truth.png').write_bytes(
+            gallery._label_png(truth, gallery.CITYSCAPES_PALETTE)
+        )
+        miou = {row.title: 40.0 + i * place for place, row in enumerate(board.rows)}
+        pictures.append(
+            dict(sample_id=name, condition='', image=f'{name}/image.jpg',
+                 truth=f'{name}/truth.png', predictions=files, miou=miou)
+        )  # fmt: skip
+    found = gallery.Gallery(
+        board=BOARD, source='Source only', methods=[r.title for r in board.rows], pictures=pictures
+    )
+    (folder / gallery.INDEX).write_text(found.model_dump_json())
+
+
+def test_every_page_is_there_and_every_link_leads_to_a_file(site):
+    pages = sorted(path.name for path in site.glob('*.html'))
+    assert pages == sorted(
+        ['index.html', 'reported.html', f'{BOARD}.html',
+         'paper__gta5_to_cityscapes__deeplabv2_r101.html']
+    )  # fmt: skip
+    for page in site.glob('*.html'):
+        for target in re.findall(r'(?:href|src)="([^"#][^"]*)"', page.read_text()):
+            if not target.startswith('data:'):
+                assert (site / target).is_file(), (page.name, target)
+
+
+def test_nothing_is_fetched_from_a_network(site):
+    for path in [*site.glob('*.html'), *(site / 'assets').glob('site.*')]:
+        assert not re.search(r'(src|href|url\()\s*=?\s*["\']?https?:', path.read_text())
+
+
+def test_names_cannot_break_out_of_a_page(tmp_path):
+    make_record(tmp_path, 'tent', params={'lr': '</script><b>x'})
+    page = next(text for name, text in build(tmp_path, 50).items() if name.endswith('pocket.html'))
+    assert '<b>x' not in page and '&lt;/script&gt;' in page
+
+
+def test_the_committed_site_has_its_vendored_files():
+    for name in ('plotly-basic.min.js', 'LICENSE.plotly.txt'):
+        assert (RESULTS / 'site' / 'assets' / name).stat().st_size > 500
+
+
+def test_pareto_front():
+    points = [(1, 10), (2, 9), (3, 12), (3, 11), (5, 12)]
+    assert figures.pareto(points) == [(1, 10), (3, 12)]
+
+
+def test_figures_show_only_what_was_measured(tmp_path):
+    small_suite(tmp_path, (0,))
+    (board,) = make_boards(load_items(tmp_path), 50)
+    assert figures.curves(board) is None and figures.reported_scatter([board]) is None
+    names = {trace['name'] for trace in figures.cost(board)['data']}
+    assert 'iapc' in names | {n.lower() for n in names}
+    assert not any('Oracle' in name for name in names)
+
+
+def test_a_gallery_shows_where_methods_differ(tmp_path):
+    small_suite(tmp_path, (0,))
+    (board,) = make_boards(load_items(tmp_path), 50)
+    values = np.stack([row.first.image_miou for row in board.rows])
+    spread = values.max(0) - values.min(0)
+    chosen = gallery.choose(board.rows, 3)
+    assert spread[chosen].min() >= np.delete(spread, chosen).max()
+    with pytest.raises(BenchError, match='no saved predictions'):
+        gallery.make(board, tmp_path, tmp_path / 'runs', tmp_path)
+
+
+def test_a_gallery_is_made_of_data_and_saved_predictions(tmp_path):
+    """CamVid's layout with 12 tiny images; one method, whose prediction is void nowhere."""
+    ids = [f'frame_{i:03d}' for i in range(12)]
+    root = tmp_path / 'data' / 'camvid'
+    rng = np.random.default_rng(0)
+    for name in ids:
+        for kind, image, suffix in (
+            ('images', rng.integers(0, 255, (30, 40, 3), dtype=np.uint8), 'jpg'),
+            ('labels', np.where(np.eye(30, 40) > 0, 255, 3).astype(np.uint8), 'png'),
+        ):
+            (root / kind / 'test').mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(root / kind / 'test' / f'{name}.{suffix}')
+        folder = tmp_path / 'runs' / 'abc' / 'predictions'
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((30, 40), 5, np.uint8)).save(folder / f'{name}.png')
+    (root / 'test.txt').write_text('\n'.join(ids))
+    make_record(
+        tmp_path / 'records', 'tent', suite='camvid', task='cityscapes_to_camvid',
+        scoring='camvid11@1', network='cgnet', inference='camvid@1',
+        stages=[dict(name='score', kind='score', id='abc')],
+    )  # fmt: skip
+    (board,) = make_boards(load_items(tmp_path / 'records'), 50)
+    made = gallery.make(board, tmp_path / 'site', tmp_path / 'runs', tmp_path / 'data', number=2)
+    assert len(made.pictures) == 2 and gallery.load(tmp_path / 'site', board.key.slug) == made
+    folder = tmp_path / 'site' / gallery.FOLDER / board.key.slug
+    prediction = Image.open(folder / next(iter(made.pictures[0].predictions.values())))
+    assert prediction.convert('RGB').getpixel((20, 5)) == gallery.CAMVID_PALETTE[5]
+    assert prediction.convert('RGB').getpixel((5, 5)) == (0, 0, 0)  # not scored there
+
+
+@pytest.fixture(scope='module')
+def browser(tmp_path_factory):
+    if not shutil.which('chromedriver'):
+        pytest.skip('no chromedriver')
+    from tests.board.browser import Browser
+
+    found = Browser(tmp_path_factory.mktemp('profile'))
+    yield found
+    found.close()
+
+
+SIZES = (1280, 390)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize('width', SIZES)
+def test_every_page_opens_without_an_error_and_fits(site, browser, width, tmp_path):
+    for page in sorted(site.glob('*.html')):
+        browser.open(page, width)
+        assert browser.console() == [], page.name
+        wide = 'return document.documentElement.scrollWidth <= window.innerWidth'
+        assert browser.run(wide), f'{page.name} is wider than {width} pixels'
+        size = browser.run('return parseFloat(getComputedStyle(document.body).fontSize)')
+        assert size >= 14
+        browser.screenshot(tmp_path / f'{page.stem}_{width}.png', full=True)
+
+
+CELLS = """
+const rows = [...document.getElementById(arguments[0]).tBodies[0].rows];
+return rows.filter(row => !row.hidden).map(row => row.cells[arguments[1]].textContent);
+"""
+
+
+@pytest.mark.browser
+def test_tables_sort_and_filter(site, browser):
+    browser.open(site / f'{BOARD}.html', 1280)
+    column = browser.run(
+        "return [...document.querySelectorAll('#board thead th')].findIndex("
+        "c => c.textContent === 'gain')"
+    )
+    click = "document.querySelectorAll('#board thead th')[arguments[0]].click()"
+    browser.run(click, column)
+    falling = [float(x) for x in browser.run(CELLS, 'board', column)]
+    browser.run(click, column)
+    rising = [float(x) for x in browser.run(CELLS, 'board', column)]
+    assert falling == sorted(falling, reverse=True) and rising == falling[::-1]
+    browser.run(
+        "const i = document.querySelector('input[data-filter=board]');"
+        "i.value = 'oracle'; i.dispatchEvent(new Event('input'))"
+    )
+    assert len(browser.run(CELLS, 'board', 1)) == 1
+    browser.run(
+        "const i = document.querySelector('input[data-filter=board]');"
+        "i.value = ''; i.dispatchEvent(new Event('input'));"
+        "const s = document.querySelector('select[data-track=board]');"
+        "s.value = 'test-time'; s.dispatchEvent(new Event('change'))"
+    )
+    assert len(browser.run(CELLS, 'board', 1)) == 1
+    text = browser.run("return document.querySelector('[data-count=board]').textContent")
+    assert text == '1 of 6 rows'
+
+
+@pytest.mark.browser
+def test_missing_values_sort_last(site, browser):
+    browser.open(site / f'{BOARD}.html', 1280)
+    for _ in range(2):
+        browser.run("document.querySelectorAll('#board thead th')[0].click()")
+        ranks = browser.run(CELLS, 'board', 0)
+        assert ranks[-2:] == ['–', '–'] and '–' not in ranks[:-2]
+
+
+@pytest.mark.browser
+def test_figures_are_drawn(site, browser):
+    browser.open(site / f'{BOARD}.html', 1280)
+    drawn = (
+        "const places = [...document.querySelectorAll('[data-figure]')];"
+        "return places.map(place => [place.id, place.querySelectorAll('.trace').length])"
+    )
+    found = dict(browser.run(drawn))
+    assert set(found) == {'plot-cost', 'plot-curves', 'plot-translator'}
+    assert all(found.values())
+    browser.open(site / 'index.html', 1280)
+    assert dict(browser.run(drawn))['plot-scatter'] == 2
+
+
+@pytest.mark.browser
+def test_pictures_load_and_are_sorted_by_disagreement(site, browser):
+    browser.open(site / f'{BOARD}.html', 1280)
+    broken = 'return [...document.images].filter(i => !i.complete || !i.naturalWidth).length'
+    assert browser.run(broken) == 0
+    titles = browser.run(
+        "return [...document.querySelectorAll('.sample h3')].map(e => e.textContent)"
+    )
+    assert [title.split(':')[0] for title in titles] == ['frame_002', 'frame_001', 'frame_000']
+    browser.run(
+        "const s = document.getElementById('gallery-b');"
+        "s.value = document.getElementById('gallery-a').value;"
+        "s.dispatchEvent(new Event('change'))"
+    )
+    titles = browser.run(
+        "return [...document.querySelectorAll('.sample h3')].map(e => e.textContent)"
+    )
+    assert all('0.0 points apart' in title for title in titles)
+    assert browser.console() == []
+
+
+def test_the_index_is_typed(site):
+    data = json.loads((site / gallery.FOLDER / BOARD / gallery.INDEX).read_text())
+    assert gallery.Gallery.model_validate(data).methods
