@@ -63,7 +63,7 @@ def read_file(path: Path | str, trust: bool = False) -> Any:
             'tensors in plain containers; reading anything else may run code',
             'if you trust its origin: tools/convert_checkpoint.py convert --trust',
         ) from None
-    except (RuntimeError, EOFError, ValueError, AttributeError, ImportError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, AttributeError) as error:
         raise BenchError(f'{path} is not a checkpoint: {_first_line(error)}') from None
 
 
@@ -73,7 +73,7 @@ def _foreign_globals(path: Path) -> list[str]:
         from torch.serialization import get_unsafe_globals_in_checkpoint
 
         return list(get_unsafe_globals_in_checkpoint(str(path)))
-    except (ImportError, RuntimeError, ValueError, pickle.UnpicklingError):
+    except (ImportError, RuntimeError, OSError, ValueError, pickle.UnpicklingError):
         return []
 
 
