@@ -20,7 +20,7 @@ network = dict(
         flip=True,
         augment=[dict(type='PhotoMetricDistortion')],
         optim_wrapper=dict(
-            type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-3, weight_decay=1e-4)
+            type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-3, weight_decay=1e-4)
         ),
         param_scheduler=[
             dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=600, by_epoch=False)
