@@ -21,7 +21,7 @@ from sfda_bench.data.pocket.noise import Draws
 from sfda_bench.data.pocket.scene import paint_scene
 from sfda_bench.errors import BenchError, require_known
 
-RENDERER = 1
+RENDERER = 2
 """Version of the renderer: raised whenever the same seed would give other pixels."""
 MARKER = 'pocket.json'
 _SUPERSAMPLED_UP_TO = 400
