@@ -24,7 +24,7 @@ def names(kind: str) -> list[str]:
 
 
 @functools.cache
-def _load(path: Path) -> Config:
+def _load(path: Path, changed: int) -> Config:
     try:
         return Config.fromfile(str(path), import_custom_modules=False)
     except (SyntaxError, KeyError, TypeError, ValueError) as error:
@@ -48,7 +48,7 @@ def load(kind: str, name: str) -> dict[str, Any]:
             raise BenchError(f'no {kind[:-1]} config {name}', 'the path of a Python config file')
     else:
         path = CONFIG_ROOT / kind / f'{require_known(kind[:-1], name, names(kind))}.py'
-    config = _load(path).to_dict()
+    config = _load(path, path.stat().st_mtime_ns).to_dict()
     block = {'tasks': 'task', 'networks': 'network', 'methods': 'card', 'suites': 'suite'}[kind]
     if block not in config:
         raise BenchError(f'{path} defines no `{block}`', f'a top-level `{block} = dict(...)`')

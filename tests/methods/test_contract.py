@@ -1,0 +1,128 @@
+"""What every method must do, whatever it is: found by its config, never listed here."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfda_bench.suite import catalog
+from sfda_bench.suite.compose import FINAL_NAME
+from sfda_bench.suite.method import Method
+from tests.suite.conftest import Bench
+
+METHODS = catalog.names('methods')
+ADAPTING = [
+    name
+    for name in METHODS
+    if any(stage.get('kind', 'adapt') == 'adapt' for stage in Method(name)._stages)
+]
+
+
+def short(bench: Bench, name: str) -> str:
+    """A selector that shortens every training stage of a method to two iterations."""
+    stages = Method(name).stages('pocket', 'gta5_to_cityscapes', {})
+    changes = [f'{stage["name"]}.iters=2' for stage in stages if 'iters' in stage]
+    return f'{name}[{",".join(changes)}]' if changes else name
+
+
+@pytest.fixture(scope='module')
+def ran(pocket_root: Path, tmp_path_factory: pytest.TempPathFactory):
+    """All methods on the tiny world, two iterations a stage."""
+    bench = Bench(pocket_root, tmp_path_factory.mktemp('contract'))
+    plans = {name: bench.plan(short(bench, name)) for name in METHODS}
+    for plan in plans.values():
+        bench.run(plan)
+    return bench, plans
+
+
+@pytest.mark.parametrize('name', METHODS)
+def test_every_stage_is_done_and_the_record_is_written(ran, name):
+    bench, plans = ran
+    entry = plans[name].entries[0]
+    states = {}
+    for stage_id in entry.stages:
+        status = bench.store.status(stage_id)
+        states[status.title] = (status.state, status.reason)
+    assert {state for state, _ in states.values()} == {'done'}, states
+    record = json.loads((bench.records / 'tiny' / f'{entry.key.slug}.json').read_text())
+    assert record['track'] == entry.method.card.track
+    expected = 'sealed' if entry.method.sealed and len(entry.stages) > 2 else None
+    if expected:
+        assert record['guard']['verdict'] in ('sealed', 'audited')
+
+
+@pytest.mark.parametrize('name', ADAPTING)
+def test_losses_are_finite(ran, name):
+    bench, plans = ran
+    for stage_id in plans[name].entries[0].stages[1:-1]:
+        progress = bench.store.progress(stage_id)
+        if progress.get('loss') is not None:
+            assert math.isfinite(progress['loss'])
+
+
+@pytest.mark.parametrize('name', ADAPTING)
+def test_the_network_moved_and_the_source_did_not(ran, name):
+    bench, plans = ran
+    entry = plans[name].entries[0]
+    trained = [i for i in entry.stages[1:-1] if plans[name].stages[i].kind == 'adapt']
+    source = bench.store.path(entry.stages[0])
+    adapted = bench.store.path(trained[-1])
+    before = torch.load(source / FINAL_NAME, weights_only=True)['state_dict']
+    after = torch.load(adapted / FINAL_NAME, weights_only=True)['state_dict']
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+    assert bench.store.verify(entry.stages[0]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ADAPTING)
+def test_resuming_equals_not_having_stopped(ran, name, tmp_path):
+    """Every adapting stage: stopped after iteration 3 of 4, resumed, same bytes."""
+    from mmengine.config import Config
+    from mmengine.hooks import Hook
+
+    from sfda_bench.registry import HOOKS
+    from sfda_bench.suite.process import run_stage
+
+    @HOOKS.register_module(force=True)
+    class StopAt(Hook):
+        priority = 'LOWEST'
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            if runner.iter + 1 == 3:
+                raise KeyboardInterrupt
+
+    bench, plans = ran
+    for stage_id in plans[name].entries[0].stages[1:-1]:
+        if plans[name].stages[stage_id].kind != 'adapt':
+            continue
+        config = bench.store.path(stage_id) / 'config.py'
+
+        def variant(folder: str, stop: bool, config=config, stage_id=stage_id) -> Path:
+            cfg = Config.fromfile(str(config), import_custom_modules=False)
+            path = tmp_path / stage_id / folder
+            path.mkdir(parents=True, exist_ok=True)
+            cfg.work_dir = str(path)
+            cfg.train_cfg.max_iters = 4
+            cfg.default_hooks.checkpoint.interval = 2
+            cfg.custom_hooks = [
+                *cfg.get('custom_hooks', []),
+                *([{'type': 'StopAt'}] if stop else []),
+            ]
+            cfg.dump(str(path / 'config.py'))
+            return path / 'config.py'
+
+        run_stage(variant('whole', False), guard=False)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(variant('parts', True), guard=False)
+        run_stage(variant('parts', False), guard=False)
+        whole, parts = (
+            torch.load(tmp_path / stage_id / kind / FINAL_NAME)['state_dict']
+            for kind in ('whole', 'parts')
+        )
+        different = [key for key in whole if not torch.equal(whole[key], parts[key])]
+        assert not different, (stage_id, different[:5])
