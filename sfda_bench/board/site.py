@@ -38,7 +38,10 @@ def pages(
         site: Folder that holds the galleries, to be linked where there are any.
     """
     env = _environment()
-    nav = [(f'{board.key.slug}.html', f'{board.key.suite}: {heading(board)}') for board in boards]
+    nav = [
+        (f'{b.key.slug}.html', f'{b.key.suite}: {title("tasks", b.key.task)}', b.key.network)
+        for b in boards
+    ]
     common = {'nav': nav, 'number': number}
     files = {f'assets/{name}': (TEMPLATES / name).read_text() for name in ASSETS}
     files['index.html'] = env.get_template('index.html').render(
@@ -107,14 +110,20 @@ def _markdown(text: str) -> Markup:
     return Markup(re.sub(r'((?:<li>.*?</li>\n?)+)', r'<ul>\1</ul>', joined, flags=re.S))
 
 
+STOPS = ((255, 255, 217), (161, 218, 180), (65, 182, 196), (34, 94, 168), (8, 29, 88))
+"""ColorBrewer's YlGnBu: ordered in lightness, so that it survives grey print."""
+
+
 def shade(value: float | None, low: float = 0, high: float = 100) -> str:
-    """CSS colours of a heat-map cell: light yellow to dark blue, text in the readable colour."""
+    """CSS colours of a heat-map cell, text in the readable colour."""
     if value is None:
         return 'background:#eee;color:#555'
-    share = min(max((value - low) / (high - low), 0), 1)
-    start, end = (255, 250, 220), (8, 64, 129)
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(start, end, strict=True))
-    return f'background:rgb({red},{green},{blue});color:{"#fff" if share > 0.5 else "#111"}'
+    place = min(max((value - low) / (high - low), 0), 1) * (len(STOPS) - 1)
+    index = min(int(place), len(STOPS) - 2)
+    pairs = zip(STOPS[index], STOPS[index + 1], strict=True)
+    red, green, blue = (round(a + (b - a) * (place - index)) for a, b in pairs)
+    light = 0.299 * red + 0.587 * green + 0.114 * blue
+    return f'background:rgb({red},{green},{blue});color:{"#111" if light > 130 else "#fff"}'
 
 
 def _matrix(rows: Sequence[Row], kind: str) -> dict[str, Any] | None:
@@ -124,7 +133,7 @@ def _matrix(rows: Sequence[Row], kind: str) -> dict[str, Any] | None:
         return None
     return {
         'names': names,
-        'heads': [SHORT.get(name, name) for name in names],
+        'heads': [SHORT.get(name, name).split('@')[0].replace('_', ' ') for name in names],
         'rows': [(row, [getattr(row, kind).get(name) for name in names]) for row in rows],
     }
 

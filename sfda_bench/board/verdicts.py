@@ -147,6 +147,9 @@ def judge(board: Board, row: Row, reported: Mapping[str, ReportedFile]) -> Verdi
 
 def _reason(apart: Sequence[Difference]) -> str:
     """The two most telling differences: what is known to differ before what is not known."""
+    for item in apart:
+        if item.field == 'data':
+            return f'{item.ours}, not the {item.theirs}'
     order = sorted(apart, key=lambda item: item.theirs == UNKNOWN)
     more = f', and {len(order) - 2} more' if len(order) > 2 else ''
     return '; '.join(str(item) for item in order[:2]) + more

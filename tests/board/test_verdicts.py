@@ -98,7 +98,7 @@ def test_a_number_on_other_data_is_not_even_shown(tmp_path):
     make_record(tmp_path, 'iapc', quality=0.6)
     (board,) = make_boards(load_items(tmp_path), 100)
     verdict = judge(board, board.rows[0], reported({}))
-    assert verdict.reported is None and 'data: full data sets reported' in verdict.reason
+    assert verdict.reported is None and verdict.reason == 'pocket suite, not the full data sets'
 
 
 def test_no_committed_number_reproduces_by_accident(tmp_path):
