@@ -18,6 +18,7 @@ Config = dict[str, Any]
 FINAL_NAME = 'final.pth'
 COUNTS_NAME = 'counts.npz'
 ARTIFACTS = 'artifacts'
+PREDICTIONS = 'predictions'
 
 
 def _common(seed: int, stage: Config) -> Config:
@@ -195,6 +196,7 @@ def place(config: Config, work_dir: Path) -> Config:
             evaluator['out_dir'] = str(work_dir / ARTIFACTS)
         else:
             evaluator['out_file'] = str(work_dir / COUNTS_NAME)
+            evaluator['save_predictions'] = str(work_dir / PREDICTIONS)
     return config
 
 
@@ -242,6 +244,7 @@ def score_config(
             'num_classes': num_classes,
             'prediction_map': task.get('prediction_map'),
             'out_file': COUNTS_NAME,
+            'save_predictions': PREDICTIONS,
         },
         default_hooks=_test_hooks(),
         load_from=str(load_from),
