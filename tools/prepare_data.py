@@ -1,7 +1,9 @@
-#!/usr/bin/env python3
-"""Render, check, cut and list the data sets of the benchmark; see --help."""
+"""Render, check, cut and list the data sets of the benchmark; see ``--help``."""
 
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sfda_bench.data.cli import main
 

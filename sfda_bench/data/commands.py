@@ -16,7 +16,7 @@ from sfda_bench.data.overview import overview, overview_text
 from sfda_bench.data.progress import Progress
 from sfda_bench.data.subset import cut_subset
 from sfda_bench.data.tasks import load_task, splits_of
-from sfda_bench.errors import DataError
+from sfda_bench.errors import BenchError, DataError
 
 _RAW = argparse.RawDescriptionHelpFormatter
 
@@ -61,7 +61,10 @@ def add_subset_parser(commands: argparse._SubParsersAction) -> None:
         formatter_class=_RAW,
     )
     add_root_argument(parser)
-    parser.add_argument('--task', action='append', required=True, metavar='TASK')
+    parser.add_argument('--task', action='append', default=[], metavar='TASK')
+    parser.add_argument(
+        '--dataset', action='append', default=[], metavar='NAME', help='all its labelled splits'
+    )
     parser.add_argument('--images', type=int, required=True, metavar='N', help='of each split')
     parser.add_argument('--out', required=True, metavar='DIR', help='new folder, or one to add to')
     parser.add_argument('--size', type=_wh, default=(512, 256), metavar='WxH')
@@ -75,6 +78,10 @@ def _subset(args: argparse.Namespace) -> int:
     for name in args.task:
         for dataset, splits in splits_of(load_task(name)).items():
             wanted[dataset] = tuple(dict.fromkeys((*wanted.get(dataset, ()), *splits)))
+    for dataset in args.dataset:
+        wanted[dataset] = get_layout(dataset).labelled_splits
+    if not wanted:
+        raise BenchError('nothing to cut', '--task TASK or --dataset NAME')
     error = missing_message(wanted, root, ', '.join(args.task))
     if error is not None:
         raise error

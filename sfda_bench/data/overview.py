@@ -22,6 +22,7 @@ class SplitState:
     images: int | None
     official: int
     state: str
+    root: str = ''
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ def _split_state(
     try:
         images = len(list_split(dataset, root, split, labelled=False))
     except DataError:
-        return SplitState(dataset, split, None, official, 'split missing')
+        return SplitState(dataset, split, None, official, 'split missing', str(root))
     marker = read_any_marker(root)
     state = variant_name(dataset, split, images, marker)
     if marker is not None and not marker.complete:
         state = f'{state}, incomplete'
-    return SplitState(dataset, split, images, official, state)
+    return SplitState(dataset, split, images, official, state, str(root))
 
 
 def task_states(data_root: str | Path | None) -> list[TaskState]:
@@ -100,14 +101,14 @@ def overview_text(data_root: str | Path | None) -> str:
 
     tasks = [[t.task, ' '.join(t.reads), t.state] for t in task_states(data_root)]
     splits = [
-        [s.dataset, s.split, '-' if s.images is None else s.images, s.official, s.state]
+        [s.dataset, s.split, '-' if s.images is None else s.images, s.official, s.state, s.root]
         for s in split_states(data_root)
     ]
     absent = [name for name in LAYOUTS if data_root is None or find_root(data_root, name) is None]
     parts = [
         f'data root: {data_root or "none given (--data-root DIR or SFDA_DATA_ROOT)"}',
         tabulate(tasks, ['task', 'reads', 'state']),
-        tabulate(splits, ['data set', 'split', 'images', 'official', 'state']),
+        tabulate(splits, ['data set', 'split', 'images', 'official', 'state', 'root']),
     ]
     for name in absent:
         layout = LAYOUTS[name]

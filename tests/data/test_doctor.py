@@ -208,6 +208,14 @@ def test_cli_task_with_missing_data(copy, capsys):
     assert 'synthia' not in out
 
 
+def test_a_published_source_model_stands_in_for_source_data(copy, capsys):
+    shutil.rmtree(copy / 'gta5')
+    (copy / 'weights').mkdir()
+    (copy / 'weights' / 'some.pth').touch()
+    assert main(['doctor', '--task', 'gta5_to_cityscapes', '--data-root', str(copy)]) == 0
+    assert 'WARNING missing_dataset (gta5)' in capsys.readouterr().out
+
+
 def test_cli_wrong_usage(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv('SFDA_DATA_ROOT', raising=False)
     assert main(['doctor']) == 2

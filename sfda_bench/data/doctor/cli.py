@@ -71,9 +71,10 @@ def require_data_root(root: str | None) -> Path:
 def _run(args: argparse.Namespace) -> int:
     root = require_data_root(args.data_root)
     wanted = _wanted(root, args.task, args.dataset)
+    optional = _stand_ins(root, args.task)
     with Progress('examining') as progress:
         result = examine(
-            root, wanted, args.sample, args.workers, progress, task=', '.join(args.task)
+            root, wanted, args.sample, args.workers, progress, ', '.join(args.task), optional
         )
     print(json.dumps(result.to_dict(), indent=2) if args.json else as_text(result))
     return 0 if result.ok else 1
@@ -98,6 +99,13 @@ def _wanted(root: Path, tasks: list[str], datasets: list[str]) -> dict[str, tupl
             f'tasks: {", ".join(task_names())}',
         )
     return dict.fromkeys(found, ())
+
+
+def _stand_ins(root: Path, tasks: list[str]) -> frozenset[str]:
+    """Return the source data sets that a published checkpoint in ``weights/`` stands in for."""
+    if not any((root / 'weights').glob('*.pth')):
+        return frozenset()
+    return frozenset(load_task(name)['source']['folder'] for name in tasks)
 
 
 def as_text(result: Examination) -> str:

@@ -78,6 +78,7 @@ def examine(
     workers: int | None = None,
     progress: Progress | None = None,
     task: str = '',
+    optional: frozenset[str] = frozenset(),
 ) -> Examination:
     """Examine data sets.
 
@@ -88,13 +89,14 @@ def examine(
         workers: Processes; None for all cores, 1 to stay in this process.
         progress: Called with (files done, all files).
         task: For messages.
+        optional: Data sets whose absence is a warning: source data where a checkpoint is there.
     """
     result = Examination(str(data_root))
     work: list[tuple[Layout, Path, SplitListing, Marker | None]] = []
     for dataset, splits in wanted.items():
         layout, root = get_layout(dataset), find_root(data_root, dataset)
         if root is None:
-            result.findings.append(_missing(dataset, data_root, task))
+            result.findings.append(_missing(dataset, data_root, task, dataset in optional))
             continue
         marker = read_any_marker(root)
         listings = [list_carefully(layout, root, s) for s in _splits(layout, root, splits)]
@@ -112,10 +114,14 @@ def examine(
     return result
 
 
-def _missing(dataset: str, data_root: str | Path, task: str) -> Finding:
+def _missing(dataset: str, data_root: str | Path, task: str, optional: bool) -> Finding:
     error = missing_message([dataset], data_root, task)
     expected, fix = (error.expected, error.fix) if error else ('', '')
-    return Finding('missing_dataset', dataset, '', f'no {dataset} in {data_root}', expected, fix)
+    found, level = f'no {dataset} in {data_root}', 'error'
+    if optional:
+        found += '; only needed to train source models here (weights/ has published ones)'
+        level = 'warning'
+    return Finding('missing_dataset', dataset, '', found, expected, fix, level)
 
 
 def _splits(layout: Layout, root: Path, wanted: tuple[str, ...]) -> list[str]:
