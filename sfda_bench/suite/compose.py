@@ -235,8 +235,16 @@ def score_config(
         workers: Loader workers.
     """
     config = _common(0, stage)
+    model = copy.deepcopy(model)
+    if protocol.fuse != 'none':
+        model = {
+            'type': 'FusedViews',
+            'module': model,
+            'fuse': protocol.fuse,
+            'aux_weight': protocol.aux_weight,
+        }
     config.update(
-        model=copy.deepcopy(model),
+        model=model,
         test_dataloader=_test_loader(dataset, 1, workers),
         test_cfg={'type': 'TestLoop'},
         test_evaluator={

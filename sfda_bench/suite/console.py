@@ -6,9 +6,12 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from rich.live import Live
+from rich.table import Table
 from tabulate import tabulate
 
 from sfda_bench.suite.run import Summary
@@ -57,6 +60,12 @@ class Console:
         code = _COLOURS.get(state)
         return f'\033[{code}m{text}\033[0m' if code and self.stream.isatty() else text
 
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
     def plan(self, plan: Plan) -> None:
         """Entries and stages, cached or to run."""
         rows = [
@@ -97,6 +106,65 @@ class Console:
             f'{len(summary.written)} records written, {summary.unchanged} unchanged, '
             f'{len(summary.incomplete)} entries without a result ({seconds:.1f} s).'
         )
+
+
+class LiveConsole(Console):
+    """A table that is redrawn in place: state, progress, speed, loss, time left."""
+
+    def __init__(self, store: Store, stages: Sequence[Stage]) -> None:
+        super().__init__(store, len(stages))
+        self.states = {stage.id: ('planned', '') for stage in stages}
+        self.titles = {stage.id: stage.title for stage in stages}
+        self.live = Live(get_renderable=self._table, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> LiveConsole:
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.live.stop()
+
+    def say(self, text: str = '') -> None:
+        """Print a line above the table."""
+        self.live.console.print(text, markup=False, highlight=False)
+
+    def stage(self, stage: Stage, state: str, reason: str) -> None:
+        """Note a change; final states are also printed as lines."""
+        self.states[stage.id] = (state, reason)
+        if state == 'running':
+            self.began[stage.id] = time.monotonic()
+        else:
+            super().stage(stage, state, reason)
+
+    def _table(self) -> Table:
+        table = Table('stage', 'state', 'progress', 'images/s', 'loss', 'left', box=None)
+        shown = 0
+        for stage_id, (state, _) in self.states.items():
+            if state == 'running':
+                table.add_row(self.titles[stage_id], state, *_cells(self.store.progress(stage_id)))
+                shown += 1
+        waiting = sum(state == 'planned' for state, _ in self.states.values())
+        table.caption = f'{self.finished} of {self.total} done, {shown} running, {waiting} waiting'
+        return table
+
+
+def _cells(progress: dict[str, Any]) -> list[str]:
+    if not progress:
+        return ['starting', '', '', '']
+    loss, speed = progress.get('loss'), progress.get('images_per_second')
+    return [
+        f'{progress["done"]}/{progress["total"]}',
+        f'{speed:.1f}' if speed else '',
+        f'{loss:.3f}' if loss is not None else '',
+        f'{progress["eta_seconds"]:.0f} s',
+    ]
+
+
+def make_console(store: Store, stages: Sequence[Stage], quiet: bool = False) -> Console:
+    """A live table on a terminal, plain lines elsewhere."""
+    if sys.stdout.isatty() and not quiet and stages:
+        return LiveConsole(store, stages)
+    return Console(store, len(stages), quiet=quiet)
 
 
 def _state(entry, store: Store) -> str:

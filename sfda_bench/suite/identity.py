@@ -111,9 +111,14 @@ def code_fingerprint(roots: Iterable[str], extra_files: Iterable[Path] = ()) -> 
         roots: Dotted module names inside the package.
         extra_files: Files of methods that live outside the package.
     """
+    return digest(module_hashes(roots, extra_files))
+
+
+def module_hashes(roots: Iterable[str], extra_files: Iterable[Path] = ()) -> dict[str, str]:
+    """Hash of every module that counts into :func:`code_fingerprint`, by name."""
     parts = {name: module_hash(module_file(name)) for name in reachable(roots)}
     parts.update({f'file:{Path(p).name}': module_hash(Path(p)) for p in extra_files})
-    return digest(parts)
+    return parts
 
 
 def reachable(roots: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sfda_bench.data.layout import require_root
+from sfda_bench.errors import BenchError
 from sfda_bench.scoring.protocols import InferenceProtocol
 
 Config = dict[str, Any]
@@ -75,14 +76,44 @@ def train_pipeline(recipe: Mapping[str, Any], network: Mapping[str, Any], labell
 
 
 def test_pipeline(protocol: InferenceProtocol, task: str) -> list[Config]:
-    """Load, resize as the protocol says for this task; labels stay at their native size."""
-    steps: list[Config] = [{'type': 'LoadImage'}]
+    """Load, resize as the protocol says for this task; labels stay at their native size.
+
+    A protocol of several views makes one input a view, in the order of its ``views``.
+    """
     size = protocol.size_by_task.get(task, protocol.size)
-    if size is not None and protocol.resize is not None:
-        resize = protocol.resize
-        steps.append(
-            {'type': 'ResizeTo', 'size': tuple(size), 'lib': resize.lib, 'mode': resize.mode}
-        )
+    if protocol.fuse != 'none':
+        return [{'type': 'LoadImage'}, _views(protocol, task, size)]
+    steps: list[Config] = [{'type': 'LoadImage'}]
+    if size is not None:
+        steps.append(_resize(protocol, size))
     steps.append({'type': 'LoadTrainIds'})
     steps.append({'type': 'PackSegInputs', 'meta_keys': META_KEYS})
     return steps
+
+
+def _resize(protocol: InferenceProtocol, size: tuple[int, int] | None) -> Config:
+    how = protocol.resize
+    if size is None or how is None:
+        return {'type': 'ResizeTo', 'size': None}
+    return {'type': 'ResizeTo', 'size': tuple(size), 'lib': how.lib, 'mode': how.mode}
+
+
+def _views(protocol: InferenceProtocol, task: str, size: tuple[int, int] | None) -> Config:
+    """``TestTimeAug`` over the protocol's sizes and mirrorings."""
+    if size is None and protocol.scales != (1.0,):
+        raise BenchError(
+            f'inference protocol {protocol.ref} scales images of unknown size',
+            'a `size`',
+            'give it one, under a new version',
+        )
+    sizes = [size] if size is None else [v.size for v in protocol.views(size, task) if not v.flip]
+    flips = [0.0, 1.0] if protocol.flip else [0.0]
+    return {
+        'type': 'TestTimeAug',
+        'transforms': [
+            [_resize(protocol, each) for each in sizes],
+            [{'type': 'RandomFlip', 'prob': probability} for probability in flips],
+            [{'type': 'LoadTrainIds'}],
+            [{'type': 'PackSegInputs', 'meta_keys': META_KEYS}],
+        ],
+    }

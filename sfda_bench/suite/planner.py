@@ -13,7 +13,7 @@ from sfda_bench.errors import BenchError
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
 from sfda_bench.suite import catalog, compose, pipelines
 from sfda_bench.suite.chain import Chain, resolve
-from sfda_bench.suite.identity import code_fingerprint, decisive, modules_of, stage_id
+from sfda_bench.suite.identity import decisive, digest, module_hashes, modules_of, stage_id
 from sfda_bench.suite.method import Method, merge
 from sfda_bench.suite.record import EntryKey
 from sfda_bench.suite.stages import Entry, Stage
@@ -203,7 +203,8 @@ class Planner:
         roots = modules_of(decisive(config))
         if 'convert' in config['stage']:
             roots.add('sfda_bench.networks.convert')
-        code = _code(tuple(sorted(roots)), tuple(code_files))
+        modules = _modules(tuple(sorted(roots)), tuple(code_files))
+        code = digest(modules)
         if code_files:
             config['stage']['code_files'] = [str(path) for path in code_files]
         identity = stage_id(config, parents, data, code)
@@ -212,14 +213,14 @@ class Planner:
             stage = config['stage']
             stage.update(id=identity, title=title, parents=parents)
             self.stages[identity] = Stage(
-                identity, stage['name'], stage['kind'], title, config, parents, data, code
+                identity, stage['name'], stage['kind'], title, config, parents, data, code, modules
             )
         return identity
 
 
 @functools.cache
-def _code(modules: tuple[str, ...], files: tuple[Path, ...]) -> str:
-    return code_fingerprint(modules, files)
+def _modules(roots: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, str]:
+    return module_hashes(roots, files)
 
 
 @functools.cache

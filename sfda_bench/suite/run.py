@@ -66,6 +66,7 @@ def prepare(stage: Stage, store: Store) -> None:
                 parents=stage.parents,
                 data=stage.data,
                 code=stage.code,
+                modules=stage.modules,
             )
         )
     finally:

@@ -25,6 +25,7 @@ class Stage:
         parents: Ids of the stages it starts from.
         data: Fingerprint of each data set it reads.
         code: Fingerprint of its code.
+        modules: Hash of each module that counts into it.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Stage:
     parents: list[str]
     data: dict[str, str]
     code: str
+    modules: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

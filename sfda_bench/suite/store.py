@@ -39,6 +39,7 @@ class StageStatus(Strict):
     parents: list[str] = Field(default_factory=list)
     data: dict[str, str] = Field(default_factory=dict)
     code: str = ''
+    modules: dict[str, str] = Field(default_factory=dict)
     outputs: dict[str, str] = Field(default_factory=dict)
     result: dict[str, Any] = Field(default_factory=dict)
     pid: int | None = None

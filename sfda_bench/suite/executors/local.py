@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sfda_bench.suite.executors import Report
 from sfda_bench.suite.stages import Stage
@@ -133,3 +134,8 @@ def _death(code: int | None) -> str:
         hint = ' (out of memory?)' if name == 'SIGKILL' else ''
         return f'the process was killed by {name}{hint}'
     return f'the process ended with code {code}'
+
+
+def make(arguments: Any, devices: Sequence[str]) -> LocalExecutor:
+    """The executor for the parsed command line."""
+    return LocalExecutor(devices, guard=not arguments.no_guard)
