@@ -14,7 +14,7 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from sfda_bench.errors import BenchError, require_known
+from sfda_bench.errors import require_known
 from sfda_bench.registry import MODELS
 
 
@@ -25,7 +25,7 @@ class FusedViews(BaseTTAModel):
     Args:
         module: The segmentor.
         fuse: ``'softmax'`` adds probabilities, ``'logits'`` adds logits.
-        aux_weight: Weight of the auxiliary head's scores; needs such a head where it is not 0.
+        aux_weight: Weight of the auxiliary head's scores, if the network has such a head.
     """
 
     module: Any
@@ -33,13 +33,9 @@ class FusedViews(BaseTTAModel):
     def __init__(self, module: Any, fuse: str = 'softmax', aux_weight: float = 0.0) -> None:
         super().__init__(module)
         self.fuse = require_known('way to fuse views', fuse, ('softmax', 'logits'))
-        self.aux_weight = aux_weight
-        if aux_weight and not getattr(self.module, 'auxiliary_head', None):
-            raise BenchError(
-                'the inference protocol weighs an auxiliary head, the network has none',
-                'a network with an auxiliary head, e.g. deeplabv2_r101_multi',
-                'choose another --network or inference protocol',
-            )
+        # As the protocols say: the auxiliary head counts where the network has one.
+        has_head = getattr(self.module, 'auxiliary_head', None) is not None
+        self.aux_weight = aux_weight if has_head else 0.0
         # Checkpoints are of the segmentor alone.
         self.register_load_state_dict_pre_hook(_prefix)
 
