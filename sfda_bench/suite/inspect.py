@@ -89,11 +89,11 @@ def explain_stage(stage: Stage, old: StageStatus | None, store: Store) -> dict[s
 
 def differences(stage: Stage, old: StageStatus, store: Store) -> list[str]:
     """Lines ``field: old -> new`` for everything that gave two stages different ids."""
-    lines = []
-    moved = {
-        n for n in {*stage.modules, *old.modules} if stage.modules.get(n) != old.modules.get(n)
-    }
-    lines += [f'code: {name} changed' for name in sorted(moved)]
+    new = stage.modules
+    moved = {name for name in {*new, *old.modules} if new.get(name) != old.modules.get(name)}
+    lines = [f'code: {name} changed' for name in sorted(moved)]
+    if not old.modules and old.code != stage.code:
+        lines = [f'code: {old.code} -> {stage.code}']
     lines += _differing('data', old.data, stage.data)
     if old.parents != stage.parents:
         lines.append(f'parents: {old.parents} -> {stage.parents}')

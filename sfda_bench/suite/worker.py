@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from sfda_bench.errors import BenchError
@@ -41,6 +43,19 @@ def stage_main(root: str, stage_id: str, guard: bool, owner: int | None, device:
     sys.stderr.flush()
     # Skip interpreter shut-down: it takes seconds and can hang on loader workers.
     os._exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``python -m sfda_bench.suite.worker ROOT ID``: one stage, as a cluster job runs it."""
+    parser = argparse.ArgumentParser(description='Run one stage of a store.')
+    parser.add_argument('root')
+    parser.add_argument('stage_id')
+    parser.add_argument('--no-guard', action='store_true')
+    parser.add_argument('--device', default=os.environ.get('CUDA_VISIBLE_DEVICES') or 'cpu')
+    arguments = parser.parse_args(argv)
+    stage_main(
+        arguments.root, arguments.stage_id, not arguments.no_guard, os.getppid(), arguments.device
+    )
 
 
 def execute(store: Store, stage_id: str, guard: bool = True) -> int:
@@ -129,3 +144,7 @@ def _end_with(owner: int) -> None:
         except OSError:
             os._exit(EXIT_FAILED)
         time.sleep(0.5)
+
+
+if __name__ == '__main__':
+    main()
