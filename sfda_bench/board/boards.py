@@ -6,7 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 
+import numpy as np
+
 from sfda_bench.board.cards import card
+from sfda_bench.board.compare import by_condition
 from sfda_bench.board.loading import Item
 from sfda_bench.board.reported import ReportedFile
 from sfda_bench.board.rows import Board, BoardKey, Row, group, mean_or_missing
@@ -19,8 +22,18 @@ from sfda_bench.scoring.ranking import (
     shared_ranks,
     tie_groups,
 )
-from sfda_bench.scoring.statistics import SAMPLES, seed_summary
+from sfda_bench.scoring.statistics import (
+    SAMPLES,
+    bootstrap_all,
+    bootstrap_classes,
+    bootstrap_weights,
+    percentile_interval,
+    seed_summary,
+)
 from sfda_bench.suite import catalog
+
+DETAIL_SAMPLES = 2_000
+"""Bootstrap samples for intervals of classes and conditions: there are many of them."""
 
 
 def make_boards(
@@ -92,6 +105,21 @@ def _gap(row: Row, upper: float | None) -> None:
     row.gap = 100 * row.gain / (upper - row.source)
 
 
+def _detail(row: Row, samples: int) -> None:
+    """Intervals of the mean over seeds, by class and by condition."""
+    items = list(row.items.values())
+    weights = bootstrap_weights(items[0].parts.images, samples)
+    drawn = np.mean([bootstrap_classes(item.parts, weights) for item in items], axis=0)
+    names = items[0].protocol.class_names
+    row.class_intervals = {
+        name: percentile_interval(values) for name, values in zip(names, drawn.T, strict=True)
+    }
+    for tag in by_condition(items[0]) if items[0].protocol.per_condition else ():
+        parts = [by_condition(item)[tag] for item in items]
+        means = bootstrap_all(parts, bootstrap_weights(parts[0].images, samples)).mean(axis=0)
+        row.condition_intervals[tag] = percentile_interval(means)
+
+
 def _contestant(row: Row) -> Contestant:
     parts = tuple(item.parts for item in row.items.values())
     return Contestant(row.title, tuple(row.items), parts)
@@ -103,6 +131,7 @@ def _compare(board: Board, samples: int) -> None:
     drawn = draw([_contestant(row) for row in complete], samples)
     for row in complete:
         row.low, row.high = drawn[row.title].interval()
+        _detail(row, min(samples, DETAIL_SAMPLES))
     board.pairs = compare_all(drawn)
     methods = {r.title: r.mean for r in board.rows if r.mean is not None and not r.bound}
     pairs = [pair for pair in board.pairs if pair.a in methods and pair.b in methods]

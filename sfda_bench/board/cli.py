@@ -7,14 +7,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sfda_bench.board import capsule, gallery, submission
+from sfda_bench.board import capsule, compare, gallery, submission
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import RESULTS, ROOT, build, check, write
-from sfda_bench.board.loading import load_items
+from sfda_bench.board.explain import explain
+from sfda_bench.board.loading import load_item, load_items
+from sfda_bench.board.markdown import heading
 from sfda_bench.board.reported import REPORTED, lint, load_all
 from sfda_bench.board.submission import SERVERS
 from sfda_bench.board.text import number
-from sfda_bench.errors import BenchError
+from sfda_bench.errors import BenchError, require_known
 from sfda_bench.suite import catalog
 
 
@@ -33,6 +35,12 @@ def leaderboard_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--gallery', metavar='SUITE', help='first choose and copy pictures of a rendered suite'
+    )
+    parser.add_argument(
+        '--compare', nargs=2, type=Path, metavar='RECORD', help='only compare two records in detail'
+    )
+    parser.add_argument(
+        '--explain', metavar='METHOD', help='only list why reported and measured may differ'
     )
     parser.add_argument('--runs', type=Path, default=ROOT / 'runs', metavar='DIR')
     parser.add_argument('--data-root', type=Path, default=ROOT / 'data' / 'pocket', metavar='DIR')
@@ -71,20 +79,46 @@ def make_leaderboard(argv: Sequence[str] | None = None) -> int:
     try:
         if args.lint:
             lint_reported()
-            return 0
-        if args.gallery:
-            make_galleries(args)
-        files = build(args.records, site=args.out / 'site')
-        if args.check:
-            check(files, args.out)
-            print(f'{len(files)} pages are up to date')
+        elif args.compare:
+            a, b = (load_item(path) for path in args.compare)
+            print(compare.text(a, b, compare.compare(a, b)))
+        elif args.explain:
+            print(explain_text(args.records, args.explain))
         else:
-            write(files, args.out)
-            print(f'{args.out / "README.md"} ({len(files)} pages)')
+            _pages(args)
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _pages(args: argparse.Namespace) -> None:
+    if args.gallery:
+        make_galleries(args)
+    files = build(args.records, site=args.out / 'site')
+    if args.check:
+        check(files, args.out)
+        print(f'{len(files)} pages are up to date')
+    else:
+        write(files, args.out)
+        print(f'{args.out / "README.md"} ({len(files)} pages)')
+
+
+def explain_text(records: Path, method: str) -> str:
+    """Suspects of every row of a method that has a reported number for its task."""
+    items = [i for i in load_items(records) if i.record.entry.method == method]
+    require_known('method with records', method, {i.record.entry.method for i in items})
+    lines = []
+    for board in make_boards(items, samples=200):
+        for row in board.rows:
+            told, causes = explain(board, row, load_all())
+            lines.append(f'{heading(board)}, {row.title}: {number(row.mean)} here')
+            if told is None:
+                lines.append('  nobody reported a number for this method and task')
+                continue
+            lines.append(f'  {number(told.value)} reported ({told.label}, {told.task})')
+            lines += [f'  {i}. {cause.text}' for i, cause in enumerate(causes, 1)]
+    return '\n'.join(lines)
 
 
 def export_submission(argv: Sequence[str] | None = None) -> int:

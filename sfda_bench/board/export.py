@@ -38,8 +38,17 @@ def _record(board: Board, row: Row) -> dict:
         'ties': row.ties,
         **{f'iou_{name}': value for name, value in row.per_class.items()},
         **{f'miou_{name}': value for name, value in row.per_condition.items()},
+        **_ends('iou', row.class_intervals),
+        **_ends('miou', row.condition_intervals),
         **{name: value for name, value in row.conventions.items() if name != key.scoring},
     }
+
+
+def _ends(prefix: str, intervals: dict[str, tuple[float, float]]) -> dict[str, float]:
+    found = {}
+    for name, (low, high) in intervals.items():
+        found[f'{prefix}_{name}_low'], found[f'{prefix}_{name}_high'] = low, high
+    return found
 
 
 def csv(board: Board) -> str:

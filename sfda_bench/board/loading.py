@@ -34,6 +34,7 @@ class Item:
     scores: ProtocolScores
     parts: Parts
     ids: tuple[str, ...]
+    conditions: tuple[str, ...]
     image_miou: np.ndarray
     totals: dict[str, np.ndarray]
     truth: str
@@ -104,6 +105,7 @@ def _reduce(
         scores,
         Parts(inter, union),
         tuple(ids),
+        tuple(conditions),
         _image_miou(inter, union),
         totals,
         truth_fingerprint(counts, ids),

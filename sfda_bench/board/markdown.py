@@ -119,6 +119,9 @@ def row_notes(row: Row) -> list[str]:
     verdicts = {item.record.guard.verdict for item in row.items.values()}
     if not row.bound and row.track != 'uda' and verdicts - {'sealed'}:
         notes.append(f'data guard: {", ".join(sorted(verdicts))}')
+    predicting = {item.record.predict_on for item in row.items.values()} - {'student', 'source'}
+    if predicting:
+        notes.append(f'predicts with its {", ".join(sorted(predicting))}')
     selected = {item.record.selection for item in row.items.values()} - {'last'}
     if selected:
         notes.append(f'checkpoint selection: {", ".join(sorted(selected))}')

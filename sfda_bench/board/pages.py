@@ -34,6 +34,7 @@ def board_page(board: Board, reported: Mapping[str, ReportedFile]) -> str:
         protocol_line(board),
         main_table(board),
         '## Per class (IoU, mean over seeds)\n\n' + class_table(board),
+        class_interval_table(board),
         condition_table(board),
         convention_table(board),
         '## Seeds\n\n' + seed_table(board),
@@ -54,6 +55,25 @@ def class_table(board: Board) -> str:
     return table(['method', 'mIoU', *(SHORT.get(name, name) for name in names)], body)
 
 
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or interval is None:
+        return number(value)
+    return f'{value:.1f} [{interval[0]:.1f}, {interval[1]:.1f}]'
+
+
+def class_interval_table(board: Board) -> str:
+    """Classes by methods, with 95 % image-bootstrap intervals; folded, for it is wide."""
+    rows = [row for row in board.rows if row.class_intervals]
+    if not rows:
+        return ''
+    body = [
+        [name, *(_with_interval(r.per_class.get(name), r.class_intervals[name]) for r in rows)]
+        for name in rows[0].class_intervals
+    ]
+    text = table(['class', *(row.title for row in rows)], body)
+    return f'<details><summary>with 95 % intervals</summary>\n\n{text}\n\n</details>'
+
+
 def condition_table(board: Board) -> str:
     """Methods by conditions; '' where the task has none."""
     names = unique(name for row in board.rows for name in row.per_condition)
@@ -62,8 +82,9 @@ def condition_table(board: Board) -> str:
     body = []
     for row in board.rows:
         values = row.per_condition
-        body.append([row.title, number(row.mean), *(number(values.get(name)) for name in names)])
-    note = 'The overall mIoU is over all pixels, not the mean of the conditions.'
+        cells = [_with_interval(values.get(n), row.condition_intervals.get(n)) for n in names]
+        body.append([row.title, number(row.mean), *cells])
+    note = 'The overall mIoU is over all pixels, not the mean of the conditions. 95 % intervals.'
     return f'## Per condition (mIoU)\n\n{note}\n\n' + table(['method', 'all', *names], body)
 
 

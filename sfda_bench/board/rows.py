@@ -15,6 +15,8 @@ from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring, names
 from sfda_bench.scoring.ranking import Pair
 from sfda_bench.scoring.scores import parts
 
+Interval = tuple[float, float]
+
 
 @dataclass(frozen=True, order=True)
 class BoardKey:
@@ -67,6 +69,8 @@ class Row:
     gap: float | None = None
     hours: float | None = None
     verdict: Verdict | None = None
+    class_intervals: dict[str, Interval] = field(default_factory=dict)
+    condition_intervals: dict[str, Interval] = field(default_factory=dict)
 
     @property
     def first(self) -> Item:
