@@ -123,7 +123,7 @@ def export(
         raise BenchError(
             f'no PNG files in {predictions}',
             'one <sample id>.png an image, with train ids',
-            'score the entry with predictions saved (README, section "Test servers")',
+            'a score stage keeps its predictions in runs/<id>/predictions',
         )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
