@@ -1,5 +1,10 @@
-"""Imports all registered building blocks (the registries' entry to this room)."""
+"""Imports every building block of this room (the registries' entry to it)."""
 
-from sfda_bench.adapt import adapter, label_groups
+import importlib
+import pkgutil
 
-__all__ = ['adapter', 'label_groups']
+import sfda_bench.adapt as _room
+
+for _module in pkgutil.iter_modules(_room.__path__):
+    if _module.name not in ('registered', 'benchmark'):
+        importlib.import_module(f'{_room.__name__}.{_module.name}')

@@ -47,7 +47,7 @@ class PseudoLabelledTarget(UnlabelledTarget):
             if not path.is_file():
                 missing.append(path.name)
             info.update(seg_map_path=str(path), label_encoding='labelTrainIds')
-            info['size_mismatch'] = 'resize'
+            info.update(size_mismatch='resize', pseudo_label=True)
         if missing:
             raise DataError(
                 f'{len(missing)} of {len(infos)} images have no pseudo-label in {self.label_dir}: '
