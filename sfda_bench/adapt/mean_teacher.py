@@ -1,0 +1,185 @@
+"""Mean teachers: an average of the student's weights that labels what the student learns from.
+
+Three algorithms go by this name and give different numbers, so every part is an option: DACS and
+its descendants ramp the momentum, average parameters only and keep the teacher's batch-norm in
+training mode; mmdet leaves buffers at their initial value; others copy or average them.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from sfda_bench.adapt.adapter import Adapter
+from sfda_bench.adapt.norm import set_norm_mode
+from sfda_bench.adapt.strong import StrongView, input_convention
+from sfda_bench.errors import BenchError, require_known
+from sfda_bench.registry import MODELS
+
+Warmup = Literal['none', 'dacs']
+Buffers = Literal['copy', 'ema', 'skip']
+TeacherMode = Literal['eval', 'train', 'batch']
+#: Layers that are random in training mode, by class name (mmcv has its own drop path).
+RANDOM_LAYERS = ('DropPath', 'StochasticDepth')
+
+
+def teacher_momentum(step: int, momentum: float = 0.999, warmup: Warmup = 'none') -> float:
+    """Weight of the old teacher at an update.
+
+    Args:
+        step: Iterations done before this update.
+        momentum: Its final value.
+        warmup: ``'dacs'``: ``min(1 - 1 / (step + 1), momentum)``, so that the first updates are a
+            plain average; ``'none'``: constant.
+    """
+    return min(1.0 - 1.0 / (step + 1), momentum) if warmup == 'dacs' else momentum
+
+
+@torch.no_grad()
+def update_average(
+    teacher: nn.Module, student: nn.Module, momentum: float, buffers: Buffers = 'copy'
+) -> None:
+    """``teacher <- momentum * teacher + (1 - momentum) * student``, in place.
+
+    Args:
+        teacher: Has the student's structure.
+        student: Is not changed.
+        momentum: 0 copies the student.
+        buffers: Running statistics and the like: ``'copy'`` them, average them (``'ema'``; those
+            that are not floating point are copied), or leave the teacher's (``'skip'``).
+    """
+    mine: list[Tensor] = list(teacher.parameters())
+    if mine:
+        theirs = [parameter.detach() for parameter in student.parameters()]
+        torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
+    if buffers == 'skip':
+        return
+    for own, other in zip(teacher.buffers(), student.buffers(), strict=True):
+        if buffers == 'ema' and own.is_floating_point():
+            own.lerp_(other, 1.0 - momentum)
+        else:
+            own.copy_(other)
+
+
+def quiet(module: nn.Module) -> None:
+    """Switch off dropout and drop-path layers, whatever mode the rest is in."""
+    for layer in module.modules():
+        random = isinstance(layer, nn.modules.dropout._DropoutNd)
+        if random or type(layer).__name__ in RANDOM_LAYERS:
+            layer.eval()
+
+
+@MODELS.register_module()
+class MeanTeacherAdapter(Adapter):
+    """A student and the average of its weights; a method overrides ``losses(views)``.
+
+    The teacher is updated at the start of every iteration but the first, before ``losses`` is
+    called; at the first it becomes a copy of the student.
+
+    Args:
+        segmentor: See :class:`~sfda_bench.adapt.adapter.Adapter`.
+        momentum: See :func:`teacher_momentum`.
+        warmup: See :func:`teacher_momentum`.
+        buffers: See :func:`update_average`.
+        teacher_mode: Batch-norm of the teacher: ``'eval'`` (running statistics), ``'train'`` (the
+            batch's, updating its own running statistics) or ``'batch'`` (the batch's, leaving
+            them). Dropout and drop-path are off in all three.
+        predict_on: The network that is exported and scored, ``'student'`` or ``'teacher'``.
+        interval: Iterations between two updates of the teacher.
+        strong: Arguments of :class:`~sfda_bench.adapt.strong.StrongView`.
+        **kwargs: See :class:`~sfda_bench.adapt.adapter.Adapter`.
+    """
+
+    student_like = ('student', 'teacher')
+
+    def __init__(
+        self,
+        segmentor: dict[str, Any],
+        momentum: float = 0.999,
+        warmup: Warmup = 'none',
+        buffers: Buffers = 'copy',
+        teacher_mode: TeacherMode = 'eval',
+        predict_on: Literal['student', 'teacher'] = 'student',
+        interval: int = 1,
+        strong: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(segmentor, **kwargs)
+        if not 0.0 <= momentum <= 1.0:
+            raise BenchError(f'teacher momentum {momentum}', '0 to 1')
+        if interval < 1:
+            raise BenchError(f'teacher interval {interval}', '1 or more')
+        self.momentum, self.interval = momentum, interval
+        self.warmup: Warmup = require_known('warm-up', warmup, ('none', 'dacs'))  # type: ignore[assignment]
+        self.buffer_policy: Buffers = require_known(  # type: ignore[assignment]
+            'buffer policy', buffers, ('copy', 'ema', 'skip')
+        )
+        self.teacher_mode: TeacherMode = require_known(  # type: ignore[assignment]
+            'teacher mode', teacher_mode, ('eval', 'train', 'batch')
+        )
+        self.predict_on = require_known('network', predict_on, ('student', 'teacher'))
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.strong_view = StrongView(**(strong or {}))
+        self.register_buffer('step', torch.zeros((), dtype=torch.int64))
+
+    # --- the teacher ----------------------------------------------------------------------------
+
+    def averaged(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Pairs of (teacher, student) modules that are averaged."""
+        return [(self.teacher, self.student)]
+
+    def update_teacher(self) -> None:
+        """Copy the student at the first iteration, average at the later ones."""
+        step = int(self.step)
+        for teacher, student in self.averaged():
+            if step == 0:
+                update_average(teacher, student, 0.0, 'copy')
+            elif step % self.interval == 0:
+                momentum = teacher_momentum(step // self.interval, self.momentum, self.warmup)
+                update_average(teacher, student, momentum, self.buffer_policy)
+        self.step += 1
+
+    def train(self, mode: bool = True) -> MeanTeacherAdapter:
+        """Set training mode and put the teacher back into its own."""
+        super().train(mode)
+        for teacher, _ in self.averaged() if mode and hasattr(self, 'teacher') else ():
+            teacher.train(self.teacher_mode != 'eval')
+            if self.teacher_mode != 'eval':
+                set_norm_mode(teacher, self.teacher_mode)
+                quiet(teacher)
+        return self
+
+    @torch.no_grad()
+    def teacher_logits(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Teacher logits (N, C, h, w) at the head's resolution, or at ``size`` = (H, W)."""
+        output = self.teacher.decode_head(self.teacher.extract_feat(images))
+        return output if size is None else self.resized(output, size)
+
+    def resized(self, logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+        """``logits`` at another size, as the network's head resizes them."""
+        size = (int(size[0]), int(size[1]))
+        if logits.shape[-2:] == size:
+            return logits
+        return interpolate(logits, size=size, mode='bilinear', align_corners=self.align_corners)
+
+    # --- views ----------------------------------------------------------------------------------
+
+    def strong(self, images: Tensor) -> Tensor:
+        """The same pixels under a random change of colour and focus (a new tensor)."""
+        mean, std, rgb = input_convention(self.data_preprocessor)
+        return self.strong_view(images, mean, std, rgb)
+
+    # --- wiring ---------------------------------------------------------------------------------
+
+    def loss(self, inputs: Any, data_samples: Any = None) -> dict[str, Tensor]:
+        """Update the teacher, then compute the losses of one batch."""
+        self.update_teacher()
+        return super().loss(inputs, data_samples)
+
+    def export_module(self) -> nn.Module:
+        """The network that is scored and handed on."""
+        return self.teacher if self.predict_on == 'teacher' else self.student
