@@ -40,25 +40,28 @@ def write_record(entry: Entry, plan: Plan, store: Store, folder: Path) -> Path |
     Returns:
         Its path if something was written.
     """
-    counts_path = store.path(entry.stages[-1]) / COUNTS_NAME
-    counts, ids, conditions = load_counts(counts_path)
-    record = build_record(entry, plan, store)
-    path = Path(folder) / record.entry.suite / f'{record.entry.slug}.json'
-    if path.is_file():
-        try:
-            old = Record.model_validate_json(path.read_text())
-        except ValueError:
-            old = None
-        if old is not None and _same(old, record):
-            return None
-    return save_record(record, counts, ids, conditions, folder)
+    path = Path(folder) / entry.key.suite / f'{entry.key.slug}.json'
+    if path.is_file() and _stands(path, entry):
+        return None
+    counts, ids, conditions = load_counts(store.path(entry.stages[-1]) / COUNTS_NAME)
+    return save_record(build_record(entry, plan, store), counts, ids, conditions, folder)
 
 
-def _same(old: Record, new: Record) -> bool:
-    """Whether two records state the same result of the same stages."""
-    volatile = {'created', 'code', 'cost', 'hardware', 'versions'}
-    same_code = old.code.fingerprint == new.code.fingerprint
-    return same_code and old.model_dump(exclude=volatile) == new.model_dump(exclude=volatile)
+def _stands(path: Path, entry: Entry) -> bool:
+    """Whether a record already states this entry's result, by the ids of its stages."""
+    try:
+        old = Record.model_validate_json(path.read_text())
+    except ValueError:
+        return False
+    card = entry.method.card
+    return (
+        [ref.id for ref in old.stages] == entry.stages
+        and (old.inference_protocol, old.scoring_protocol)
+        == (entry.inference.ref, entry.scoring.ref)
+        and (old.track, old.fidelity, old.predict_on)
+        == (card.track, card.fidelity, card.predict_on)
+        and (path.parent / old.counts_file).is_file()
+    )
 
 
 def build_record(entry: Entry, plan: Plan, store: Store) -> Record:

@@ -36,6 +36,7 @@ class Planner:
         self.suite, self.data_root, self.store, self.workers = suite, data_root, store, workers
         self.entries: list[Entry] = []
         self.stages: dict[str, Stage] = {}
+        self._starts: dict[tuple[str, str], tuple[str, str]] = {}
 
     def add(
         self,
@@ -69,8 +70,11 @@ class Planner:
         specs = method.stages(self.suite['profile'], task['name'], params)
         if entry.skip:
             return
-        source = self._source(task, network)
-        entry.source_score = self._score(entry, network, source)
+        start = (task['name'], network_name)
+        if start not in self._starts:
+            source = self._source(task, network)
+            self._starts[start] = source, self._score(entry, network, source)
+        source, entry.source_score = self._starts[start]
         entry.stages = [source]
         chain = Chain(self, entry, network, source, {'source': source})
         for spec in specs:
@@ -203,8 +207,7 @@ class Planner:
         roots = modules_of(decisive(config))
         if 'convert' in config['stage']:
             roots.add('sfda_bench.networks.convert')
-        modules = _modules(tuple(sorted(roots)), tuple(code_files))
-        code = digest(modules)
+        modules, code = _modules(tuple(sorted(roots)), tuple(code_files))
         if code_files:
             config['stage']['code_files'] = [str(path) for path in code_files]
         identity = stage_id(config, parents, data, code)
@@ -219,8 +222,10 @@ class Planner:
 
 
 @functools.cache
-def _modules(roots: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, str]:
-    return module_hashes(roots, files)
+def _modules(roots: tuple[str, ...], files: tuple[Path, ...]) -> tuple[dict[str, str], str]:
+    """Hash of each module, and the fingerprint of all of them."""
+    hashes = module_hashes(roots, files)
+    return hashes, digest(hashes)
 
 
 @functools.cache

@@ -216,7 +216,8 @@ def _run(
         for batch in batches:
             yield _render_batch(spec, root, batch)
         return
-    context = multiprocessing.get_context('forkserver' if os.name == 'posix' else 'spawn')
+    # Not the fork server: its one instance belongs to the suite's stages and their imports.
+    context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         jobs = [pool.submit(_render_batch, spec, root, batch) for batch in batches]
         for job in as_completed(jobs):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sfda_bench.suite.executors import Report
+from sfda_bench.suite.identity import PACKAGE_ROOT
 from sfda_bench.suite.stages import Stage
 from sfda_bench.suite.store import Store
 from sfda_bench.suite.worker import EXIT_BUSY, stage_main
@@ -42,6 +43,7 @@ class LocalExecutor:
     def run(self, stages: Sequence[Stage], store: Store, report: Report) -> None:
         """Run all stages; on an interrupt end them, note it, and raise again."""
         os.environ.setdefault('OMP_NUM_THREADS', '1')
+        _show_package_to_server()
         context = multiprocessing.get_context('forkserver')
         context.set_forkserver_preload(['sfda_bench.suite.preload'])
         waiting = list(stages)
@@ -126,6 +128,14 @@ class LocalExecutor:
             job.process.join()
             self._note(store, job.stage, 'interrupted', 'stopped by the user', report)
         signal.signal(signal.SIGINT, previous)
+
+
+def _show_package_to_server() -> None:
+    """The fork server does not inherit ``sys.path``: tell it where an uninstalled package lies."""
+    root = str(PACKAGE_ROOT.parent)
+    paths = [p for p in os.environ.get('PYTHONPATH', '').split(os.pathsep) if p]
+    if root not in paths:
+        os.environ['PYTHONPATH'] = os.pathsep.join([*paths, root])
 
 
 def _death(code: int | None) -> str:
