@@ -24,6 +24,8 @@ HOW_TO_READ = """\
 * **Verdict** compares with the number the authors report: *reproduced*, *above*, *below*, *not
   comparable* (the reason names the field that differs), *not run*. A number measured or reported
   under another or an unknown protocol is never 'reproduced'.
+* **Cost** is the wall time of the method's own stages, a mean over seeds, on the hardware named
+  above the table; the shared source model is not counted.
 * `–` is missing. A method that lacks a seed has no mean: there is no mean over what happened to
   finish.
 """
