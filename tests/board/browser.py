@@ -97,3 +97,24 @@ class Browser:
         finally:
             self.process.terminate()
             self.process.wait(10)
+
+
+def main():
+    """``python -m tests.board.browser PAGE PNG [WIDTH HEIGHT]``: a picture of the top of a page."""
+    import pathlib
+    import sys
+    import tempfile
+
+    page, out = (pathlib.Path(arg).resolve() for arg in sys.argv[1:3])
+    width, height = (int(arg) for arg in sys.argv[3:5] or (1280, 900))
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Browser(profile)
+        try:
+            browser.open(page, width, height)
+            browser.screenshot(out)
+        finally:
+            browser.close()
+
+
+if __name__ == '__main__':
+    main()
