@@ -1,7 +1,8 @@
 """Why a measured and a reported number differ: likely causes, the largest known effect first.
 
-Effect sizes are those measured in public discussions of the code bases (specs: protocol pitfalls);
-a cause without a known size comes last. An explanation ranks suspects, it convicts none.
+Effect sizes come from public measurements of the code bases (issue threads, tables); those marked
+as an estimate are our judgement. A cause without a size comes last. An explanation ranks suspects,
+it convicts none.
 """
 
 from __future__ import annotations
@@ -16,17 +17,15 @@ from sfda_bench.board.verdicts import candidates
 
 EFFECTS: dict[str, tuple[float | None, str]] = {
     'data': (None, 'other images: nothing can be said about the difference'),
-    'network': (10.0, 'another architecture; even two networks called DeepLab-V2 R101 are several '
-                'points apart without adaptation'),
-    'condition': (35.0, 'ACDC conditions differ by tens of points (night 36, fog 72 in one table)'),
-    'setting': (8.0, 'methods that read source data are several points above source-free ones'),
-    'split': (5.0, 'val against test differ by up to several points on ACDC'),
-    'classes': (7.0, '19, 16 and 13 classes average different sets'),
+    'network': (10.0, 'another architecture; even networks of one name differ by points (estimate)'),
+    'condition': (36.3, 'one table has 35.8 at night and 72.1 in fog'),
+    'setting': (8.0, 'methods that read source data are usually ahead by points (estimate)'),
+    'split': (5.0, 'val and test of ACDC differ by up to several points (estimate)'),
+    'classes': (7.0, '19, 16 and 13 classes average different sets (estimate)'),
     'scoring protocol': (3.2, 'SYNTHIA conventions on the same predictions spread over 3.2 points'),
     'checkpoint selection': (2.0, 'best on validation labels against last: 1 to 2 points'),
-    'inference protocol': (2.0, 'flip and multi-scale 0.5 to 1.5, align_corners 1 to 2, resize '
-                           'library up to 1 point'),
-    'variant': (5.0, 'a part or an ablation of the method'),
+    'inference protocol': (2.0, 'align_corners 1 to 2, flip and several scales 0.5 to 1.5 points'),
+    'variant': (5.0, 'a part or an ablation of the method (estimate)'),
     'consistency': (0.6, 'the reported row contradicts itself'),
 }  # fmt: skip
 SEEDS = (4.1, 'five public runs of one method spread from 51.9 to 55.8')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,6 @@ def _json(value: Any) -> Markup | None:
 
 def _markdown(text: str) -> Markup:
     """The few Markdown forms of the guide (headings, bullets, bold, italics, code) as HTML."""
-    import re
-
     html = str(Markup.escape(text))
     html = re.sub(r'\*\*(.+?)\*\*', r'<strong>\1</strong>', html, flags=re.S)
     html = re.sub(r'(?<!\*)\*(\S[^*]*?)\*', r'<em>\1</em>', html, flags=re.S)

@@ -17,7 +17,7 @@ from sfda_bench.board.cards import title
 from sfda_bench.board.reported import UNKNOWN, ReportedFile, ReportedRow
 from sfda_bench.board.rows import Board, Row, Verdict
 from sfda_bench.errors import BenchError
-from sfda_bench.scoring.protocols import load_scoring, split_ref
+from sfda_bench.scoring.protocols import load_scoring
 from sfda_bench.suite import catalog
 
 ROUNDING = 0.05
@@ -173,8 +173,3 @@ def not_run(
         and row.value is not None
         and (row.task_id, row.network, normal(file.method)) not in have
     ]
-
-
-def protocol_name(ref: str) -> str:
-    """Id without version, ``unknown`` as it is."""
-    return ref if ref == UNKNOWN else split_ref(ref)[0]
