@@ -17,7 +17,7 @@ from sfda_bench.board.verdicts import candidates
 
 EFFECTS: dict[str, tuple[float | None, str]] = {
     'data': (None, 'other images: nothing can be said about the difference'),
-    'network': (10.0, 'another architecture; even networks of one name differ by points (estimate)'),
+    'network': (10.0, 'another architecture; even namesakes differ by points (estimate)'),
     'condition': (36.3, 'one table has 35.8 at night and 72.1 in fog'),
     'setting': (8.0, 'methods that read source data are usually ahead by points (estimate)'),
     'split': (5.0, 'val and test of ACDC differ by up to several points (estimate)'),
