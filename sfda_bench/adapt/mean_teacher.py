@@ -168,10 +168,10 @@ class MeanTeacherAdapter(Adapter):
 
     # --- views ----------------------------------------------------------------------------------
 
-    def strong(self, images: Tensor) -> Tensor:
+    def strong(self, images: Tensor, switches: tuple[bool, bool] | None = None) -> Tensor:
         """The same pixels under a random change of colour and focus (a new tensor)."""
         mean, std, rgb = input_convention(self.data_preprocessor)
-        return self.strong_view(images, mean, std, rgb)
+        return self.strong_view(images, mean, std, rgb, switches)
 
     # --- wiring ---------------------------------------------------------------------------------
 

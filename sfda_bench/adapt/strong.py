@@ -69,7 +69,14 @@ class StrongView(nn.Module):
         self.kernel_share = kernel_share
 
     @torch.no_grad()
-    def forward(self, images: Tensor, mean: Tensor, std: Tensor, rgb: bool) -> Tensor:
+    def forward(
+        self,
+        images: Tensor,
+        mean: Tensor,
+        std: Tensor,
+        rgb: bool,
+        switches: tuple[bool, bool] | None = None,
+    ) -> Tensor:
         """A strong view of ``images``, which stay as they are.
 
         Args:
@@ -77,8 +84,9 @@ class StrongView(nn.Module):
             mean: (3, 1, 1) in 0..255 units.
             std: (3, 1, 1), likewise.
             rgb: Whether the channels are red, green, blue (else the reverse).
+            switches: Whether to jitter and to blur, from :meth:`draw`; drawn here if ``None``.
         """
-        jitters, blurs = (torch.rand(2) < self._probabilities()).tolist()
+        jitters, blurs = switches or self.draw()
         if not (jitters or blurs):
             return images.clone()
         pixels = ((images * std + mean) / 255.0).clamp(0.0, 1.0)
@@ -89,8 +97,10 @@ class StrongView(nn.Module):
             pixels = self._blurred(pixels)
         return (pixels * 255.0 - mean) / std
 
-    def _probabilities(self) -> Tensor:
-        return torch.tensor([self.jitter_probability, self.blur_probability])
+    def draw(self) -> tuple[bool, bool]:
+        """Draw whether to jitter and to blur, for several views that share it."""
+        jitter, blur = torch.rand(2).tolist()
+        return jitter < self.jitter_probability, blur < self.blur_probability
 
     def _jittered(self, pixels: Tensor) -> Tensor:
         from kornia.enhance import (
