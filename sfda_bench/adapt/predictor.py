@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sfda_bench.adapt.adapter import Adapter
+from sfda_bench.errors import require_known
 from sfda_bench.registry import MODELS
 
 
@@ -24,11 +25,20 @@ class ProbabilityPredictor(Adapter):
         segmentor: Config of the network.
         scale: Factor on the image's size.
         flip: Whether to average with the mirrored image.
+        at: Size of the maps: that of the image's ``'file'``, or of the network's ``'input'``
+            before it is scaled.
     """
 
-    def __init__(self, segmentor: dict[str, Any], scale: float = 1.0, flip: bool = False) -> None:
+    def __init__(
+        self,
+        segmentor: dict[str, Any],
+        scale: float = 1.0,
+        flip: bool = False,
+        at: Literal['file', 'input'] = 'file',
+    ) -> None:
         super().__init__(segmentor, trainable='none', norm_mode='eval', dropout=False)
         self.scale, self.flip = scale, flip
+        self.at = require_known('size of the maps', at, ('file', 'input'))
 
     @torch.no_grad()
     def probabilities(self, images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -43,11 +53,12 @@ class ProbabilityPredictor(Adapter):
         return found
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
-        """The samples with ``probabilities`` (C, H, W) at the size of their files."""
+        """The samples with ``probabilities`` (C, H, W), see ``at``."""
         samples = data_samples or []
-        sizes = {tuple(sample.ori_shape) for sample in samples}
-        for size in sizes:
-            which = [i for i, s in enumerate(samples) if tuple(s.ori_shape) == size]
+        shape = (inputs.shape[-2], inputs.shape[-1])
+        sizes = [shape if self.at == 'input' else tuple(s.ori_shape) for s in samples]
+        for size in set(sizes):
+            which = [index for index, found in enumerate(sizes) if found == size]
             for index, maps in zip(which, self.probabilities(inputs[which], size), strict=True):
                 samples[index].set_data({'probabilities': maps})
         return samples

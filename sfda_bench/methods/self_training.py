@@ -65,7 +65,7 @@ class SelfTraining(Adapter):
         on_target = torch.cat(
             [torch.full((len(views[name]),), float(name != 'source')) for name in names]
         ).to(images.device)
-        logits = self.logits(images, images.shape[-2:])
+        logits = self.logits(images, (images.shape[-2], images.shape[-1]))
         losses = self.supervised(logits, labels, images, on_target)
         if self.regulariser != 'none' and self.weight:
             value = regularity_loss(logits, labels, self.regulariser, on_target)

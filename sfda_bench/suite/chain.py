@@ -134,7 +134,8 @@ class Chain:
         """Data-set config, fingerprints by role, and the folders a sealed process may read.
 
         Args:
-            data: ``'target'``; ``'source'`` (labelled; not for sealed methods);
+            data: ``'target'``; ``'source'`` (labelled; not for sealed methods; as
+                ``dict(type='source', subset=dict(portion=, seed=))`` a random part);
                 ``dict(type='target', labels=<folder>, sample_list=<file>)``; or
                 ``dict(pair=dict(<name>=<one of these>, ...))``.
             recipe: For the pipeline.
@@ -148,7 +149,7 @@ class Chain:
             return config, fingerprints, sorted({g for p in parts.values() for g in p[2]})
         kind = require_known('kind of training data', data['type'], ('target', 'source'))
         if kind == 'source':
-            return self._source_data(recipe)
+            return self._source_data(recipe, data.get('subset'))
         target = dict(self.entry.task['target_train'])
         if data.get('sample_list'):
             target['sample_list'] = data['sample_list']
@@ -163,7 +164,9 @@ class Chain:
         spec = self.entry.task['target_train']
         return dataset, {'adapt': self.planner.data(spec, False)}, self.planner.grants(spec)
 
-    def _source_data(self, recipe: Mapping[str, Any]) -> tuple[Spec, Spec, list[str]]:
+    def _source_data(
+        self, recipe: Mapping[str, Any], subset: Spec | None = None
+    ) -> tuple[Spec, Spec, list[str]]:
         if self.entry.method.sealed:
             raise BenchError(
                 f'method {self.entry.key.method} asks for source data',
@@ -175,7 +178,10 @@ class Chain:
         sized = self.planner.sized({k: v for k, v in sized.items() if v is not None}, spec)
         pipeline = pipelines.train_pipeline(sized, self.network['network'], labelled=True)
         dataset = pipelines.dataset_config(spec, self.planner.data_root, pipeline)
-        return dataset, {'source_data': self.planner.data(spec, True)}, [dataset['data_root']]
+        root = dataset['data_root']
+        if subset:
+            dataset = {'type': 'RandomSubset', 'dataset': dataset, **subset}
+        return dataset, {'source_data': self.planner.data(spec, True)}, [root]
 
     # --- registration ---------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from sfda_bench.suite import catalog
 from sfda_bench.suite.record import Fidelity, Strict, Track
 
 SEALED_TRACKS = ('source-free', 'black-box', 'test-time')
-#: Stage fields that a user may set by name, besides the adapter's own.
+#: Stage fields that a user may set by name, besides those of adapter and writer.
 STAGE_FIELDS = ('iters', 'batch_size', 'crop_size', 'flip')
 
 
@@ -108,6 +108,8 @@ class Method:
             places = [(stage, key) for key in STAGE_FIELDS if key in stage]
             adapter = stage.get('adapter', {})
             places += [(adapter, key) for key in adapter if key != 'type']
+            writer = stage.get('writer', {})
+            places += [(writer, key) for key in writer if key != 'type']
             optimizer = stage.get('optim_wrapper', {}).get('optimizer', {})
             places += [(optimizer, key) for key in optimizer if key != 'type']
             for holder, key in places:

@@ -1,0 +1,28 @@
+# CBST with a regulariser on the model; other ones by name, e.g.
+# `crst_mrkld[regulariser=mrl2]`, `crst_mrkld[regulariser=mrent]`.
+_base_ = './cbst.py'
+
+card = dict(
+    name='crst_mrkld',
+    title='CRST-MRKLD (source-free reading)',
+    summary='CBST whose training step also minimises the divergence from the uniform.',
+    paper='Zou et al., Confidence Regularized Self-Training, ICCV 2019',
+    arxiv='1908.09822',
+    deviations=[
+        *_base_.card.deviations,
+        'The weight acts twice, as in the released code: 0.1 is 0.01; weight_twice=False applies '
+        'the formula of the paper.',
+        'mrl2 and mrent have no public code: formulae of the paper, weights not published.',
+    ],
+)
+stages = [
+    dict(
+        stage,
+        adapter=dict(
+            stage['adapter'], regulariser='mrkld', regulariser_weight=0.1, weight_twice=True
+        ),
+    )
+    if stage['name'].startswith('train')
+    else stage
+    for stage in _base_.stages
+]

@@ -1,0 +1,137 @@
+"""``tools/benchmark.py thresholds``: streaming class-balanced thresholds against sorting."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from sfda_bench.errors import BenchError
+
+CLASSES, HEIGHT, WIDTH = 19, 512, 1024
+DISTINCT = 4  # maps made beforehand and cycled through, so that making them is not timed
+PORTION = 0.2
+SIDES = ('streaming', 'sorting')
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Register the ``thresholds`` benchmark."""
+    parser = subparsers.add_parser('thresholds', help='class-balanced thresholds against sorting')
+    parser.add_argument('--maps', type=int, default=500, help='probability maps (default 500)')
+    parser.add_argument('--device', default='cpu', help='where the maps lie: cpu (default), cuda')
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    parser.add_argument('--side', choices=SIDES, help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def make_maps(device: str, distinct: int = DISTINCT, size: tuple[int, int] = (HEIGHT, WIDTH)):
+    """Smooth soft-max maps (C, H, W), confident in parts, as a trained network gives them."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(distinct, CLASSES, size[0] // 32, size[1] // 32, generator=generator) * 4
+    fine = torch.nn.functional.interpolate(coarse, size=size, mode='bilinear')
+    return [maps.to(device) for maps in fine.softmax(dim=1)]
+
+
+def streaming(maps: Iterator) -> list[float]:
+    """Ours: every pixel into the histograms; constant memory."""
+    from sfda_bench.adapt.thresholds import ConfidenceHistogram
+
+    histogram = None
+    for item in maps:
+        histogram = histogram or ConfidenceHistogram(CLASSES, device=item.device)
+        histogram.update(item)
+    return histogram.thresholds(PORTION).theta if histogram else []
+
+
+def sorting(maps: Iterator) -> list[float]:
+    """The reference: every fourth confidence of each class, collected and sorted with NumPy."""
+    from sfda_bench.adapt.thresholds import every_nth, exact_thresholds
+
+    lists: list[list[np.ndarray]] = [[] for _ in range(CLASSES)]
+    for item in maps:
+        array = item.cpu().numpy()
+        confidence, labels = array.max(axis=0), array.argmax(axis=0)
+        for index, values in enumerate(every_nth(confidence, labels, CLASSES)):
+            lists[index].append(values)
+    return exact_thresholds([np.concatenate(parts) for parts in lists], PORTION).tolist()
+
+
+def cycle(maps: list, number: int) -> Iterator:
+    """``number`` maps from the few there are."""
+    return (maps[index % len(maps)] for index in range(number))
+
+
+def measure_side(side: str, number: int, device: str) -> dict[str, Any]:
+    """Seconds, thresholds and growth of the peak memory of one side, in this process."""
+    import torch
+
+    torch.set_num_threads(1)
+    maps = make_maps(device)
+    work: Callable[[Iterator], list[float]] = {'streaming': streaming, 'sorting': sorting}[side]
+    work(cycle(maps, 2))
+    synchronise = torch.cuda.synchronize if device != 'cpu' else lambda: None
+    synchronise()
+    if device != 'cpu':
+        torch.cuda.reset_peak_memory_stats()
+        before_gpu = torch.cuda.memory_allocated()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, cpu = time.perf_counter(), time.process_time()
+    theta = work(cycle(maps, number))
+    synchronise()
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    found = {'wall_s': wall, 'cpu_s': cpu, 'peak_growth_mb': grown / 1024, 'theta': theta}
+    if device != 'cpu':
+        peak = torch.cuda.max_memory_allocated() - before_gpu
+        found['gpu_peak_growth_mb'] = peak / 2**20
+    return found
+
+
+def measure(number: int, device: str) -> dict[str, Any]:
+    """Both sides, each in a process of its own so that their peaks are their own."""
+    if number < 1:
+        raise BenchError(f'{number} maps', 'one or more')
+    found: dict[str, Any] = {}
+    for side in SIDES:
+        command = [sys.executable, sys.argv[0], 'thresholds', '--side', side]
+        command += ['--maps', str(number), '--device', device]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BenchError(f'the {side} side failed: {done.stderr[-500:]}')
+        found[side] = json.loads(done.stdout.splitlines()[-1])
+    key = 'cpu_s' if device == 'cpu' else 'wall_s'
+    found['ratio'] = found['sorting'][key] / found['streaming'][key]
+    pairs = zip(found['streaming']['theta'], found['sorting']['theta'], strict=True)
+    found['largest_difference'] = max(abs(a - b) for a, b in pairs)
+    return found
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the figures."""
+    if args.side:
+        print(json.dumps(measure_side(args.side, args.maps, args.device)))
+        return 0
+    found = measure(args.maps, args.device)
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    print(f'{args.maps} maps of {CLASSES} x {HEIGHT} x {WIDTH} on {args.device}, one CPU thread')
+    for side in SIDES:
+        row = found[side]
+        text = f'  {side:10s}{row["wall_s"]:9.2f} s wall{row["cpu_s"]:9.2f} s CPU'
+        text += f'{row["peak_growth_mb"]:9.0f} MB peak above the maps'
+        if 'gpu_peak_growth_mb' in row:
+            text += f', {row["gpu_peak_growth_mb"]:.0f} MB on the GPU'
+        print(text)
+    print(f'  ratio {found["ratio"]:.1f}, thresholds differ by at most', end=' ')
+    print(f'{found["largest_difference"]:.1e} (every pixel against every fourth)')
+    return 0

@@ -1,0 +1,201 @@
+"""ADVENT and IntraDA: the numerical cases N1 to N7 of the IntraDA sheet, and the two optimisers."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapperDict
+
+from sfda_bench.adapt.adversarial import AdversarialAdapter, discrimination_loss
+from sfda_bench.adapt.discriminator import FCDiscriminator, domain_loss, self_information
+from sfda_bench.adapt.self_training_loss import label_loss
+from sfda_bench.errors import BenchError
+from sfda_bench.methods.advent import normalised_entropy
+from sfda_bench.methods.intrada import EntropyRankWriter, normaliser, ranking_score, split
+from tests.methods.helpers import plain
+
+PIXELS = torch.tensor(
+    [[[0.7, 0.25], [1.0, 1 / 3]], [[0.2, 0.25], [0.0, 1 / 3]], [[0.1, 0.5], [0.0, 1 / 3]]]
+)
+
+
+def test_n1_self_information_score_and_entropy_loss():
+    found = self_information(PIXELS, dim=0)
+    assert found[:, 0, 0].tolist() == pytest.approx([0.2273, 0.2930, 0.2096], abs=1e-4)
+    assert found[:, 0, 1].tolist() == pytest.approx([0.3155] * 3, abs=1e-4)
+    assert found.sum(dim=0).flatten().tolist() == pytest.approx([0.7298, 0.9464, 0, 1], abs=1e-4)
+    score = ranking_score(PIXELS)
+    assert score == pytest.approx(0.223020, abs=1e-6)
+    nats = -(PIXELS * PIXELS.clamp(min=1e-30).log()).sum(dim=0).mean()
+    assert float(nats) == pytest.approx(0.735038, abs=1e-6)
+    assert score * 3 * math.log(3) == pytest.approx(float(nats), abs=1e-6)
+    logits = PIXELS.clamp(min=1e-30).log()[None]
+    assert float(normalised_entropy(logits)) == pytest.approx(0.669060, abs=1e-6)
+
+
+def test_n2_split():
+    assert [len(part) for part in split({str(i): i for i in range(10)}, 0.67)] == [6, 4]
+    assert [len(part) for part in split({str(i): i for i in range(3)}, 0.67)] == [2, 1]
+    assert [len(part) for part in split({str(i): i for i in range(2975)}, 0.67)] == [1993, 982]
+    assert split({'a': 0.30, 'b': 0.10, 'c': 0.20, 'd': 0.05}, 0.67) == (['d', 'b'], ['c', 'a'])
+    assert split({'a': 1.0, 'b': 0.5}, 1.0) == (['b', 'a'], [])
+    with pytest.raises(BenchError, match='easy_portion 67'):
+        split({'a': 1.0}, 67)
+
+
+def test_n3_normaliser():
+    assert normaliser([0, 2, 8, 10, 13], 'code') == 1.5
+    assert normaliser([0, 2, 5, 6, 7], 'code') == pytest.approx(1.227273, abs=1e-6)
+    assert normaliser(range(19), 'code') == 0.5
+    assert normaliser([0, 2, 5, 6, 7], 'paper') == pytest.approx(1 / 3)
+    assert normaliser([0], 'paper') == normaliser(range(19), 'none') == 1.0
+
+
+def test_n5_domain_losses():
+    logits = torch.tensor([0.3, -1.2, 2.0, 0.0])
+    assert float(domain_loss(logits, 0.0)) == pytest.approx(0.984428, abs=1e-6)
+    assert float(domain_loss(logits, 1.0)) == pytest.approx(0.709428, abs=1e-6)
+    assert float(discrimination_loss(logits, -logits)) == pytest.approx(0.984428, abs=1e-6)
+
+
+def test_n6_cross_entropy_over_all_labelled_pixels():
+    logits = torch.tensor([[2.0, 1, 0], [0, 0, 3]]).T[None, :, None]
+    assert float(label_loss(logits, torch.tensor([[[0, 255]]]))) == pytest.approx(0.407606)
+
+
+class _Weights:
+    segmentation, adversarial = (1.0, 0.1), (0.001, 0.0002)
+
+
+def test_n7_objective():
+    total = AdversarialAdapter.objective(_Weights(), [1.2, 1.5], [0.70, 0.69])
+    assert float(total) == pytest.approx(1.350838, abs=1e-6)
+
+
+@pytest.mark.parametrize(('classes', 'parameters'), [(19, 2_781_121), (16, 2_778_049)])
+def test_the_discriminator_is_the_published_one(classes, parameters):
+    model = FCDiscriminator(classes)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert {key.split('.')[0] for key in model.state_dict()} == {'0', '2', '4', '6', '8'}
+
+
+def test_discriminator_output_sizes():
+    model = FCDiscriminator(19, channels=2)
+    assert model(torch.zeros(1, 19, 512, 1024)).shape == (1, 1, 16, 32)
+    assert model(torch.zeros(1, 19, 720, 1280)).shape == (1, 1, 22, 40)
+
+
+def sample(name: str, sharp: float) -> dict:
+    maps = (torch.arange(3.0).view(3, 1, 1) * sharp).expand(3, 4, 6).softmax(dim=0)
+    return {'sample_id': name, 'probabilities': maps}
+
+
+def test_the_ranking_stage_writes_what_the_next_reads(tmp_path):
+    writer = EntropyRankWriter(str(tmp_path / 'artifacts'), easy_portion=0.67)
+    writer.process(None, [sample('a', 0.1), sample('b', 5.0), sample('c', 1.0)])
+    assert writer.evaluate(3) == {'easy': 2, 'hard': 1}
+    folder = tmp_path / 'artifacts'
+    assert (folder / 'easy.txt').read_text().split() == ['b', 'c']
+    assert (folder / 'hard.txt').read_text().split() == ['a']
+    assert sorted(p.name for p in (folder / 'labels').iterdir()) == ['a.png', 'b.png', 'c.png']
+    assert json.loads((tmp_path / 'warnings.json').read_text()) == []
+
+
+def test_no_hard_image_is_a_warning_and_no_adversary(tmp_path):
+    writer = EntropyRankWriter(str(tmp_path / 'artifacts'), easy_portion=1.0)
+    writer.process(None, [sample('a', 0.1), sample('b', 5.0)])
+    assert writer.evaluate(2) == {'easy': 2, 'hard': 0}
+    assert 'no hard image' in (tmp_path / 'warnings.json').read_text()
+    adapter = tiny(split=str(tmp_path / 'artifacts' / 'split.json'))
+    assert not adapter.aligned
+    assert tiny().aligned and not tiny(adversarial_main=0.0, adversarial_auxiliary=0.0).aligned
+
+
+def tiny(auxiliary: bool = False, **kwargs):
+    return plain('IntraDA', auxiliary, **{'discriminator': {'channels': 4}, **kwargs})
+
+
+def batch(labels: int = 3) -> dict:
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    torch.manual_seed(1)
+
+    def part(labelled: bool) -> dict:
+        samples = []
+        for _ in range(2):
+            item = SegDataSample(metainfo={'img_shape': (32, 64), 'ori_shape': (32, 64)})
+            if labelled:
+                item.gt_sem_seg = PixelData(data=torch.full((1, 32, 64), labels))
+            samples.append(item)
+        images = [torch.randint(0, 255, (3, 32, 64), dtype=torch.uint8) for _ in range(2)]
+        return {'inputs': images, 'data_samples': samples}
+
+    return {'easy': part(True), 'hard': part(False)}
+
+
+def wrappers(adapter, **kwargs) -> OptimWrapperDict:
+    from mmengine.optim import build_optim_wrapper
+
+    def config(rate: float) -> dict:
+        return {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD', 'lr': rate}, **kwargs}
+
+    settings = {
+        'constructor': 'SubmoduleOptimWrapperConstructor',
+        'student': config(1e-3),
+        'discriminators': config(1e-2),
+    }
+    return build_optim_wrapper(adapter, settings)
+
+
+def moved(adapter, before: dict) -> set[str]:
+    after = adapter.state_dict()
+    changed = [k for k in before if not torch.equal(before[k], after[k])]
+    return {k.split('.')[0] for k in changed if 'running' not in k and 'num_batches' not in k}
+
+
+@pytest.mark.parametrize('auxiliary', [False, True])
+def test_both_optimisers_step_and_the_game_is_played_on_the_same_predictions(auxiliary):
+    adapter = tiny(auxiliary=auxiliary).train()
+    assert len(adapter.discriminators) == 1 + auxiliary
+    before = {k: v.clone() for k, v in adapter.state_dict().items()}
+    log = adapter.train_step(batch(), wrappers(adapter))
+    assert set(log) == {'loss', 'segmentation', 'adversarial', 'discrimination'}
+    assert all(torch.isfinite(value) for value in log.values())
+    assert moved(adapter, before) == {'student', 'discriminators'}
+    assert all(p.requires_grad for p in adapter.discriminators.parameters())
+
+
+def test_without_an_adversary_only_the_network_moves():
+    adapter = tiny(adversarial_main=0.0, adversarial_auxiliary=0.0).train()
+    before = {k: v.clone() for k, v in adapter.state_dict().items()}
+    assert set(adapter.train_step(batch(), wrappers(adapter))) == {'loss', 'segmentation'}
+    assert moved(adapter, before) == {'student'}
+
+
+def test_gradients_accumulate_in_both_wrappers():
+    adapter = tiny().train()
+    pair = wrappers(adapter, accumulative_counts=2)
+    before = {k: v.clone() for k, v in adapter.state_dict().items()}
+    adapter.train_step(batch(), pair)
+    assert moved(adapter, before) == set()
+    adapter.train_step(batch(), pair)
+    assert moved(adapter, before) == {'student', 'discriminators'}
+
+
+def test_a_batch_without_a_label_is_finite():
+    adapter = tiny().train()
+    log = adapter.train_step(batch(labels=255), wrappers(adapter))
+    assert float(log['segmentation']) == 0.0 and torch.isfinite(log['loss'])
+
+
+def test_an_optimiser_for_no_child_is_refused():
+    with pytest.raises(BenchError, match='an optimiser for teacher'):
+        from mmengine.optim import build_optim_wrapper
+
+        build_optim_wrapper(
+            tiny(), {'constructor': 'SubmoduleOptimWrapperConstructor', 'teacher': {}}
+        )
