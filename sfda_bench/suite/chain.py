@@ -30,6 +30,7 @@ class Chain:
     Attributes:
         weights: Id of the stage whose checkpoint the next one starts from.
         named: Stage ids by name; ``source`` is the source model.
+        gate: Id of the stage that checks a foreign source checkpoint, ``None`` without one.
     """
 
     planner: Planner
@@ -37,6 +38,7 @@ class Chain:
     network: Mapping[str, Any]
     weights: str
     named: dict[str, str] = field(default_factory=dict)
+    gate: str | None = None
 
     def add(self, spec: Spec) -> str:
         """Plan one stage and return its id.
@@ -201,6 +203,8 @@ class Chain:
         places = {n: self.planner.store.path(i) for n, i in used.items()}
         config['stage']['grants'] += [str(path) for path in places.values()]
         parents = ([parent] if parent else []) + [used[n] for n in sorted(used)]
+        if self.gate and parent == self.named['source']:
+            parents.append(self.gate)
         files = self.entry.method.code_files
         return self.planner.register(config, title, parents, data, files, places)
 

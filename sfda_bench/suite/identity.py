@@ -36,7 +36,7 @@ VOLATILE_TOP = frozenset(
 VOLATILE_STAGE = frozenset(
     {
         'name', 'title', 'id', 'parents', 'grants', 'protected', 'guard', 'convert_from', 'origin',
-        'code_files',
+        'code_files', 'gate_counts',
     }
 )  # fmt: skip
 

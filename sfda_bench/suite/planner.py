@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ class Planner:
         self.suite, self.data_root, self.store, self.workers = suite, data_root, store, workers
         self.entries: list[Entry] = []
         self.stages: dict[str, Stage] = {}
-        self._starts: dict[tuple[str, str], tuple[str, str]] = {}
+        self._starts: dict[tuple[str, str], tuple[str, str, str | None]] = {}
 
     def add(
         self,
@@ -54,7 +55,7 @@ class Planner:
             key=EntryKey(
                 suite=self.suite['name'],
                 task=task['name'],
-                network=network_name,
+                network=block['name'],
                 method=method.name,
                 params=params,
                 seed=seed,
@@ -73,10 +74,12 @@ class Planner:
         start = (task['name'], network_name)
         if start not in self._starts:
             source = self._source(task, network)
-            self._starts[start] = source, self._score(entry, network, source)
-        source, entry.source_score = self._starts[start]
+            scored = self._score(entry, network, source)
+            gate = self._gate(entry, network, scored)
+            self._starts[start] = source, scored, gate
+        source, entry.source_score, gate = self._starts[start]
         entry.stages = [source]
-        chain = Chain(self, entry, network, source, {'source': source})
+        chain = Chain(self, entry, network, source, {'source': source}, gate)
         for spec in specs:
             entry.stages.append(chain.add(spec))
         entry.stages.append(self._score(entry, network, chain.weights))
@@ -139,6 +142,25 @@ class Planner:
         recipe = dict(recipe)
         recipe.setdefault('input_size', sizes.get(spec['folder']))
         return recipe
+
+    def _gate(self, entry: Entry, network: Mapping[str, Any], scored: str) -> str | None:
+        """The check of a foreign checkpoint's score, if its card states one for this task."""
+        source = network['network']['source']
+        card = source.get('expected', {}).get(entry.key.task)
+        if card is None:
+            return None
+        config = copy.deepcopy(self.stages[scored].config)
+        block = {key: value for key, value in network['network'].items() if key != 'source'}
+        config['stage'] = {
+            'kind': 'gate',
+            'name': 'gate',
+            'sealed': False,
+            'gate': {**card, 'scoring': entry.scoring.ref, 'images': 20, 'network': block},
+            'gate_counts': str(self.store.path(scored) / compose.COUNTS_NAME),
+            'origin': str(source.get('checkpoint', '')),
+        }
+        title = f'gate {self.stages[scored].title}'
+        return self.register(config, title, [scored], self.stages[scored].data)
 
     def _score(self, entry: Entry, network: Mapping[str, Any], parent: str) -> str:
         target = entry.task['target_val']
@@ -207,6 +229,8 @@ class Planner:
         roots = modules_of(decisive(config))
         if 'convert' in config['stage']:
             roots.add('sfda_bench.networks.convert')
+        if 'gate' in config['stage']:
+            roots.add('sfda_bench.networks.gate')
         modules, code = _modules(tuple(sorted(roots)), tuple(code_files))
         if code_files:
             config['stage']['code_files'] = [str(path) for path in code_files]

@@ -7,7 +7,7 @@ import cv2  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import PIL.Image  # noqa: F401
 import torch
-import torch._dynamo  # noqa: F401  (torch.optim imports it on first use: 0.5 s)
+import torch._dynamo
 import yapf.yapflib.yapf_api  # noqa: F401
 
 from sfda_bench.suite.process import import_stack

@@ -77,7 +77,9 @@ def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dic
             verdict = watcher.seal()
     began = time.monotonic()
     try:
-        if 'convert' in stage:
+        if 'gate' in stage:
+            _gate(config, work_dir)
+        elif 'convert' in stage:
             _convert(config, work_dir)
         else:
             _run(config, work_dir, resume)
@@ -144,6 +146,13 @@ def _import_file(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+
+
+def _gate(config: Any, work_dir: Path) -> None:
+    from sfda_bench.suite.gate import run_gate
+
+    import_custom(config)
+    run_gate(config, work_dir)
 
 
 def _convert(config: Any, work_dir: Path) -> None:

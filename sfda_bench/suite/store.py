@@ -25,6 +25,7 @@ STATES: tuple[str, ...] = get_args(State)
 STAGE_FILE = 'stage.json'
 CONFIG_FILE = 'config.py'
 LOG_FILE = 'log.txt'
+GATE_NAME = 'gate.json'
 
 
 class StageStatus(Strict):

@@ -16,7 +16,15 @@ from pathlib import Path
 from sfda_bench.errors import BenchError
 from sfda_bench.suite.atomic import write_text
 from sfda_bench.suite.compose import ARTIFACTS, COUNTS_NAME, FINAL_NAME
-from sfda_bench.suite.store import CONFIG_FILE, LOG_FILE, StageStatus, State, Store, sha256_file
+from sfda_bench.suite.store import (
+    CONFIG_FILE,
+    GATE_NAME,
+    LOG_FILE,
+    StageStatus,
+    State,
+    Store,
+    sha256_file,
+)
 
 EXIT_FAILED, EXIT_BUSY = 1, 75
 MANIFEST = 'artifacts.json'
@@ -105,7 +113,12 @@ def _judge(error: BaseException) -> tuple[State, str]:
 
 
 def _outputs(folder: Path) -> dict[str, str]:
-    names = [FINAL_NAME, COUNTS_NAME, *(p.name for p in sorted(folder.glob('iter_*.pth')))]
+    names = [
+        FINAL_NAME,
+        COUNTS_NAME,
+        GATE_NAME,
+        *(p.name for p in sorted(folder.glob('iter_*.pth'))),
+    ]
     found = {name: sha256_file(folder / name) for name in names if (folder / name).is_file()}
     if (folder / ARTIFACTS).is_dir():
         found[MANIFEST] = _write_manifest(folder)
