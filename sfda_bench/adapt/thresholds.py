@@ -26,6 +26,7 @@ Rounding = Literal['floor', 'round']
 #: 2^-14 (6.1e-5), and ever finer towards 1, where trained networks crowd and ties would arise.
 _DROPPED_BITS = 10
 _FIRST = (127 - 24) << (23 - _DROPPED_BITS)  # 1 - p = 2^-24, the least step below 1
+_CHUNK = 16
 BINS = (24 << (23 - _DROPPED_BITS)) + 2  # bin 0 is p = 1 exactly
 
 
@@ -94,6 +95,26 @@ def lower_edge(index: int) -> float:
     return max(math.ceil((1.0 - width) * 2**24) / 2**24, 0.0)
 
 
+def confidence_and_label(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest probability and its class, int64, of maps (C, H, W).
+
+    On a CPU the class rides in the five lowest bits of the probability's own bit pattern, which
+    needs half the time of ``max``: where two classes agree to 2^-18 the smaller one wins.
+    """
+    classes = len(probabilities)
+    fits = probabilities.device.type == 'cpu' and probabilities.dtype == torch.float32
+    if not fits or classes > 32 or probabilities.dim() != 3:
+        confidence, labels = probabilities.max(dim=0)
+        return confidence, labels
+    code = (31 - torch.arange(classes, dtype=torch.int32)).view(classes, 1, 1)
+    labels = torch.empty(probabilities.shape[1:], dtype=torch.int64)
+    for start in range(0, labels.shape[0], _CHUNK):  # pieces that stay in the cache
+        part = probabilities[:, start : start + _CHUNK].contiguous().view(torch.int32)
+        best = part.bitwise_and(~31).bitwise_or_(code).amax(dim=0)
+        labels[start : start + _CHUNK] = 31 - best.bitwise_and_(31)
+    return probabilities.amax(dim=0), labels
+
+
 @dataclass
 class ClassThresholds:
     """Thresholds with what they keep.
@@ -121,18 +142,30 @@ class ConfidenceHistogram:
         classes: Number of classes C.
         stride: Use every ``stride``-th pixel of a class in raster order of each image, as the code
             does (4); 1 uses all, as the paper says.
+        rows: Look at every ``rows``-th row only, starting one row later in each image: a sample as
+            large as the code's for 4, at a quarter of the work.
         device: Where the histogram lies.
     """
 
-    def __init__(self, classes: int, stride: int = 1, device: str | torch.device = 'cpu') -> None:
-        if stride < 1:
-            raise BenchError(f'stride {stride}', '1 or more')
-        self.classes, self.stride = classes, stride
+    def __init__(
+        self,
+        classes: int,
+        stride: int = 1,
+        rows: int = 1,
+        device: str | torch.device = 'cpu',
+    ) -> None:
+        if stride < 1 or rows < 1:
+            raise BenchError(f'stride {stride}, rows {rows}', '1 or more')
+        self.classes, self.stride, self.rows = classes, stride, rows
+        self.images = 0
         self.counts = torch.zeros(classes * BINS, dtype=torch.int64, device=device)
 
     def update(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the arg-max confidences of maps (C, ...) and return ``confidence, label``."""
-        confidence, labels = probabilities.max(dim=0)
+        """Add the arg-max confidences of maps (C, H, W); returns ``confidence, label`` of them."""
+        if self.rows > 1:
+            probabilities = probabilities[:, self.images % self.rows :: self.rows]
+        self.images += 1
+        confidence, labels = confidence_and_label(probabilities)
         self.add(confidence, labels)
         return confidence, labels
 

@@ -11,6 +11,7 @@ from sfda_bench.adapt.thresholds import (
     BINS,
     ConfidenceHistogram,
     bin_of,
+    confidence_and_label,
     every_nth,
     exact_thresholds,
     lower_edge,
@@ -157,3 +158,28 @@ def test_portions_ranks_and_wrong_arguments():
         ConfidenceHistogram(2).thresholds(0.2, 'globl')
     with pytest.raises(BenchError, match='stride 0'):
         ConfidenceHistogram(2, stride=0)
+
+
+def test_every_fourth_row_is_a_sample_with_the_same_thresholds():
+    maps = smooth_maps(40, 7, 2.0, seed=5)
+    whole, sample = ConfidenceHistogram(7), ConfidenceHistogram(7, rows=4)
+    for map_ in maps:
+        whole.update(map_)
+        sample.update(map_)
+    seen, total = int(sample.counts.sum()), int(whole.counts.sum())
+    assert 0.2 < seen / total < 0.3
+    difference = np.subtract(whole.thresholds(0.2).theta, sample.thresholds(0.2).theta)
+    assert np.abs(difference).max() < 0.02
+
+
+@pytest.mark.parametrize('scale', [0.01, 1.0, 30.0])
+def test_confidence_and_label_are_those_of_max(scale):
+    for map_ in smooth_maps(3, 19, scale, seed=1):
+        confidence, labels = confidence_and_label(map_)
+        expected, argmax = map_.max(dim=0)
+        assert torch.equal(confidence, expected)
+        chosen = map_.gather(0, labels[None])[0]
+        assert bool((chosen >= expected * (1 - 2**-17)).all())
+        assert float((labels != argmax).float().mean()) < 1e-3
+    assert confidence_and_label(torch.ones(3, 2, 2))[1].tolist() == [[0, 0], [0, 0]]
+    assert confidence_and_label(torch.ones(40, 2, 2))[1].shape == (2, 2)
