@@ -1,0 +1,112 @@
+"""STvM's reconstruction: what its parts do on a small network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from sfda_bench.errors import UnknownNameError
+from sfda_bench.methods.stvm import VARIANTS, STvM
+from sfda_bench.suite.method import Method
+
+NETWORK = Path(__file__).parents[2] / 'mm_configs' / 'networks' / 'deeplabv2_pocket.py'
+
+
+def build(**kwargs) -> STvM:
+    model = dict(Config.fromfile(NETWORK).model)
+    model['data_preprocessor'] = {**model['data_preprocessor'], 'size_divisor': 1}
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('sfda_bench'):
+        return STvM(segmentor=model, hidden=8, embedding=6, **kwargs).train()
+
+
+def image() -> torch.Tensor:
+    return torch.randn(3, 3, 48, 96, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_every_ablation_trains(variant):
+    adapter = build(variant=variant)
+    losses = adapter.loss(image())
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert ('loss_metric' in losses) is adapter.uses_metric
+    sum(losses.values()).backward()
+    trained = [p.grad is not None for p in adapter.metric_network.parameters()]
+    assert all(trained) if adapter.uses_metric else not any(trained)
+    assert all(p.grad is None for p in adapter.teacher.parameters())
+
+
+def test_the_metric_does_not_touch_the_networks():
+    adapter = build()
+    adapter.loss(image())['loss_metric'].backward()
+    assert all(p.grad is None for p in adapter.student.parameters())
+    assert all(p.grad is not None for p in adapter.metric_network.parameters())
+
+
+def test_the_student_does_not_touch_the_metric():
+    adapter = build()
+    adapter.loss(image())['loss_seg'].backward()
+    assert all(p.grad is not None for p in adapter.student.parameters())
+    assert all(p.grad is None for p in adapter.metric_network.parameters())
+
+
+def test_weights_of_the_labels():
+    trust, confidence = torch.tensor([0.2, 0.8]), torch.tensor([0.968, 0.5])
+    expected = {
+        'posterior': [0.2, 0.8], 'nearest_ratio': [0.2, 0.8], 'one': [1, 1],
+        'conf': [0.968, 0.5], 'threshold': [1, 0],
+    }  # fmt: skip
+    for name, wanted in expected.items():
+        adapter = build(variant='custom', reliability=name)
+        assert adapter.weights(trust, confidence).tolist() == pytest.approx(wanted)
+
+
+def test_reliability_is_a_share_and_carries_no_gradient():
+    adapter = build()
+    features = torch.randn(2, 128, 6, 12)
+    for name in ('posterior', 'nearest_ratio'):
+        adapter.reliability = name
+        loss, trust = adapter.metric(features, torch.randn(2, 19, 6, 12))
+        assert trust.shape == (2, 6, 12) and not trust.requires_grad and loss.requires_grad
+        assert float(trust.min()) >= 0.0 and float(trust.max()) <= 1.0
+
+
+def test_the_metric_learns_to_tell_classes_apart():
+    adapter = build()
+    labels = torch.arange(4).repeat_interleave(18).view(1, 6, 12)
+    features = torch.nn.functional.one_hot(labels, 128).permute(0, 3, 1, 2).float()
+    logits = torch.nn.functional.one_hot(labels, 19).permute(0, 3, 1, 2).float()
+    optimizer = torch.optim.Adam(adapter.metric_network.parameters(), lr=1e-2)
+    for _ in range(150):
+        optimizer.zero_grad()
+        adapter.metric(features, logits)[0].backward()
+        optimizer.step()
+    assert float(adapter.metric(features, logits)[1].min()) > 0.9
+    wrong = logits.roll(1, dims=1)
+    assert float(adapter.metric(features, wrong)[1].max()) < 0.1
+
+
+def test_mixing_moves_images_labels_and_weights_together():
+    images = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 3, 8, 8)
+    labels = torch.randint(0, 6, (3, 8, 8)) + 6 * torch.arange(3).view(3, 1, 1)
+    weight = labels.float() / 100
+    for mixing in ('uniform', 'metric'):
+        adapter = build(variant='custom', mixing=mixing)
+        mixed, found, trust = adapter.mixed(images, labels, weight, weight)
+        assert torch.equal(found // 6, mixed[:, 0].long())
+        assert torch.allclose(trust, found.float() / 100)
+        assert all(len(mixed[i].unique()) == 2 for i in range(3))
+    assert build(variant='custom', mixing='none').mixed(images, labels, weight, weight)[0] is images
+
+
+def test_variants_are_checked_and_set_by_name():
+    with pytest.raises(UnknownNameError, match='mocm'):
+        build(variant='mocn')
+    stages = Method('stvm').stages('pocket', 'gta5_to_cityscapes', {'variant': 'threshold'})
+    assert stages[0]['adapter']['variant'] == 'threshold'
+    assert Method('stvm').card.fidelity == 'reconstructed'
+    assert len(Method('stvm').card.choices) >= 8
