@@ -8,4 +8,5 @@ suite = dict(
     seeds=[0],
     profile='camvid',
     inference='camvid',
+    curve_points=3,
 )

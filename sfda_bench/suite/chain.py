@@ -30,6 +30,7 @@ class Chain:
     Attributes:
         weights: Id of the stage whose checkpoint the next one starts from.
         named: Stage ids by name; ``source`` is the source model.
+        kept: Iterations of the last adapt stage whose checkpoints are kept for a curve.
         gate: Id of the stage that checks a foreign source checkpoint, ``None`` without one.
     """
 
@@ -39,6 +40,7 @@ class Chain:
     weights: str
     named: dict[str, str] = field(default_factory=dict)
     gate: str | None = None
+    kept: list[int] = field(default_factory=list)
 
     def add(self, spec: Spec) -> str:
         """Plan one stage and return its id.
@@ -72,16 +74,22 @@ class Chain:
     def _adapt(self, spec: Spec, parent: str | None) -> str:
         recipe = self.planner.sized(spec, self.entry.task['target_train'])
         dataset, data, grants = self._dataset(spec.get('data', 'target'), recipe)
+        self.kept = recipe['keep'] = self._keep(int(recipe['iters']))
         config = compose.train_config(
             model={**spec['adapter'], 'segmentor': self.network['model']},
             dataset=dataset,
             recipe=recipe,
             seed=self.entry.key.seed,
-            stage=self._stage('adapt', spec['name'], grants),
+            stage={**self._stage('adapt', spec['name'], grants), 'keep': self.kept},
             load_from=self.planner.final(parent),
             workers=self.planner.workers,
         )
         return self._register(config, spec['name'], parent, data)
+
+    def _keep(self, iters: int) -> list[int]:
+        """Evenly spaced iterations inside a stage, as many as the suite's curves have points."""
+        points = int(self.planner.suite.get('curve_points', 0))
+        return sorted({iters * k // (points + 1) for k in range(1, points + 1)} - {0})
 
     def _label(self, spec: Spec, parent: str | None) -> str:
         if parent is None:

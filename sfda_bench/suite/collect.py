@@ -14,6 +14,7 @@ from sfda_bench.suite.identity import PACKAGE_ROOT, digest
 from sfda_bench.suite.record import (
     Code,
     Cost,
+    CurvePoint,
     Guard,
     Record,
     Scores,
@@ -31,7 +32,7 @@ def is_complete(entry: Entry, store: Store) -> bool:
     """Whether all stages of an entry are done."""
     if entry.skip:
         return False
-    return all(store.is_done(stage_id) for stage_id in [*entry.stages, entry.source_score])
+    return all(store.is_done(stage_id) for stage_id in entry.needs)
 
 
 def write_record(entry: Entry, plan: Plan, store: Store, folder: Path) -> Path | None:
@@ -56,6 +57,7 @@ def _stands(path: Path, entry: Entry) -> bool:
     card = entry.method.card
     return (
         [ref.id for ref in old.stages] == entry.stages
+        and bool(old.curve) == bool(entry.curve)
         and (old.inference_protocol, old.scoring_protocol)
         == (entry.inference.ref, entry.scoring.ref)
         and (old.track, old.fidelity, old.predict_on)
@@ -107,9 +109,24 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
         hardware=facts.get('hardware', {}),
         cost=_cost(results, _result(store, source.id)),
         guard=_guard(results, entry),
+        curve=_curve(entry, plan, store, source_miou, scored.miou),
         warnings=warnings,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
     )
+
+
+def _curve(
+    entry: Entry, plan: Plan, store: Store, first: float | None, last: float | None
+) -> list[CurvePoint]:
+    """Scores along the last adapt stage, from the source model to the end."""
+    if not entry.curve:
+        return []
+    points = [(0, first)] if len(entry.stages) == 3 else []
+    for iteration, stage_id in entry.curve:
+        counts, _, conditions = load_counts(store.path(stage_id) / COUNTS_NAME)
+        points.append((iteration, score(counts, conditions, entry.scoring).miou))
+    points.append((plan.stages[entry.stages[-2]].config['train_cfg']['max_iters'], last))
+    return [CurvePoint(iteration=i, miou=miou) for i, miou in points if miou is not None]
 
 
 def _ref(stage: Stage, index: int) -> StageRef:

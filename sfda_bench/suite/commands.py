@@ -36,8 +36,7 @@ def prepare(arguments: Arguments) -> tuple[Plan, Store]:
         plan_.entries = [
             e for e in plan_.entries if inspect.record_of(e, arguments.records) is None
         ]
-        needed = {i for e in plan_.entries for i in [*e.stages, e.source_score]}
-        plan_.stages = {i: stage for i, stage in plan_.stages.items() if i in needed}
+        plan_.restrict()
     return plan_, store
 
 

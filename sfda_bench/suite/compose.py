@@ -187,6 +187,11 @@ def convert_config(model: Config, source: Mapping[str, Any], data_root: Path) ->
     return config
 
 
+def checkpoint_name(iteration: int | None = None) -> str:
+    """File of a stage's last checkpoint, or of the one kept at an iteration."""
+    return FINAL_NAME if iteration is None else f'iter_{iteration}.pth'
+
+
 def place(config: Config, work_dir: Path) -> Config:
     """The config with its paths below ``work_dir`` (they are not part of the identity)."""
     config['work_dir'] = str(work_dir)

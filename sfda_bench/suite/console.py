@@ -170,7 +170,7 @@ def make_console(store: Store, stages: Sequence[Stage], quiet: bool = False) -> 
 def _state(entry, store: Store) -> str:
     if entry.skip:
         return f'skipped: {entry.skip}'
-    done = [store.is_done(i) for i in [*entry.stages, entry.source_score]]
+    done = [store.is_done(i) for i in entry.needs]
     return 'cached' if all(done) else f'{sum(done)}/{len(done)} stages done'
 
 

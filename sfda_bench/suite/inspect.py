@@ -41,7 +41,7 @@ def entry_state(entry: Entry, store: Store, records: Path) -> tuple[str, str]:
     if is_complete(entry, store):
         return 'done', ''
     order = ('running', 'diverged', 'failed', 'interrupted', 'skipped')
-    found = [store.status(i) for i in [*entry.stages, entry.source_score]]
+    found = [store.status(i) for i in entry.needs]
     for state in order:
         for status in found:
             if status is not None and status.state == state:

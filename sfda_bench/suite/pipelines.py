@@ -45,7 +45,7 @@ def train_pipeline(recipe: Mapping[str, Any], network: Mapping[str, Any], labell
 
     Args:
         recipe: Optional ``input_size`` (W, H), ``crop_size`` (H, W), ``flip`` (probability or
-            bool), ``augment`` (further transforms before packing).
+            bool), ``augment`` (further transforms before packing), ``pack`` (what packs instead).
         network: The network's ``network`` block, for its resize library and mode.
         labelled: Whether train ids are loaded too.
     """
@@ -71,7 +71,8 @@ def train_pipeline(recipe: Mapping[str, Any], network: Mapping[str, Any], labell
         probability = 0.5 if recipe['flip'] is True else float(recipe['flip'])
         steps.append({'type': 'RandomFlip', 'prob': probability})
     steps.extend(copy.deepcopy(list(recipe.get('augment', []))))
-    steps.append({'type': 'PackSegInputs', 'meta_keys': META_KEYS})
+    pack = recipe.get('pack') or {'type': 'PackSegInputs', 'meta_keys': META_KEYS}
+    steps.append(copy.deepcopy(pack))
     return steps
 
 

@@ -83,6 +83,7 @@ class Planner:
         for spec in specs:
             entry.stages.append(chain.add(spec))
         entry.stages.append(self._score(entry, network, chain.weights))
+        entry.curve = [(i, self._score(entry, network, chain.weights, i)) for i in chain.kept]
 
     def _inference(self, block: Mapping[str, Any], task: str) -> InferenceProtocol:
         wanted = self.suite['inference']
@@ -162,7 +163,10 @@ class Planner:
         title = f'gate {self.stages[scored].title}'
         return self.register(config, title, [scored], self.stages[scored].data)
 
-    def _score(self, entry: Entry, network: Mapping[str, Any], parent: str) -> str:
+    def _score(
+        self, entry: Entry, network: Mapping[str, Any], parent: str, iteration: int | None = None
+    ) -> str:
+        """The stage that scores a stage's checkpoint, or one it kept on the way."""
         target = entry.task['target_val']
         pipeline = pipelines.test_pipeline(entry.inference, entry.task['name'])
         config = compose.score_config(
@@ -178,10 +182,13 @@ class Planner:
                 'inference': entry.inference.ref,
                 'inference_digest': entry.inference.digest,
             },
-            load_from=self.store.path(parent) / compose.FINAL_NAME,
+            load_from=self.store.path(parent) / compose.checkpoint_name(iteration),
             workers=self.workers,
         )
         title = f'score {self.stages[parent].title}'
+        if iteration is not None:
+            config['stage']['iteration'] = iteration
+            title += f' at {iteration}'
         return self.register(config, title, [parent], {'score': self.data(target, True)})
 
     # --- helpers --------------------------------------------------------------------------------

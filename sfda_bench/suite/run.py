@@ -139,7 +139,7 @@ def collect_into(
 
 
 def _why(entry: Entry, store: Store) -> str:
-    for stage_id in [*entry.stages, entry.source_score]:
+    for stage_id in entry.needs:
         status = store.status(stage_id)
         if status is None:
             return 'not run'

@@ -46,6 +46,7 @@ class Entry:
     Attributes:
         stages: Ids in order: source, the method's own, score.
         source_score: Id of the stage that scores the source model.
+        curve: (iteration, id of the stage that scores its checkpoint), of the last adapt stage.
         skip: Why the entry cannot run; '' if it can.
     """
 
@@ -57,7 +58,13 @@ class Entry:
     scoring: ScoringProtocol
     stages: list[str] = field(default_factory=list)
     source_score: str = ''
+    curve: list[tuple[int, str]] = field(default_factory=list)
     skip: str = ''
+
+    @property
+    def needs(self) -> list[str]:
+        """Ids of all stages the record rests on."""
+        return [*self.stages, self.source_score, *(i for _, i in self.curve)]
 
 
 @dataclass
@@ -68,3 +75,14 @@ class Plan:
     data_root: Path
     entries: list[Entry]
     stages: dict[str, Stage]
+
+    def restrict(self) -> None:
+        """Forget stages that no entry needs, directly or through parents (a gate, say)."""
+        needed: set[str] = set()
+        todo = [stage_id for entry in self.entries for stage_id in entry.needs]
+        while todo:
+            stage_id = todo.pop()
+            if stage_id not in needed:
+                needed.add(stage_id)
+                todo.extend(self.stages[stage_id].parents)
+        self.stages = {i: stage for i, stage in self.stages.items() if i in needed}

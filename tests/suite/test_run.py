@@ -182,3 +182,49 @@ def test_the_command_line_from_plan_to_records(bench, capsys):
     assert 'Nothing to run' in capsys.readouterr().out
     assert main([*common, 'tend', *where]) == 1
     assert 'did you mean tent' in capsys.readouterr().err
+
+
+def test_kept_checkpoints_are_scored_into_a_curve(bench):
+    text = (
+        Path(bench.suite)
+        .read_text()
+        .replace("profile='pocket'", "profile='pocket', curve_points=2")
+    )
+    Path(bench.suite).write_text(text)
+    bench.run(bench.plan('tent[iters=6,batch_size=2]'))
+    ((_, record),) = load_records(bench.records)
+    assert [point.iteration for point in record.curve] == [0, 2, 4, 6]
+    assert record.curve[0].miou == record.source.miou
+    assert record.curve[-1].miou == record.scores.miou
+
+
+def test_only_missing_leaves_what_has_a_record_and_force_runs_it_again(bench, capsys):
+    from sfda_bench.cli import main
+
+    common = ['--suite', bench.suite, '--data-root', str(bench.data_root), '--json']
+    common += ['--runs', str(bench.store.root), '--records', str(bench.records)]
+    common += ['--task', 'gta5_to_cityscapes', '--method', 'bn_adapt[iters=2]', 'source_only']
+
+    def call(*extra: str) -> dict:
+        assert main([*extra, *common]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    bench.run(bench.plan('source_only'))
+    assert len(call('run', '--only-missing')['ran']) == 2
+    assert call('run', '--only-missing')['ran'] == []
+    forced = call('run', '--force', 'adapt')
+    assert [item['title'].split()[:2] for item in forced['ran']] == [['bn_adapt', 'adapt']]
+    assert {row['state'] for row in call('status')} == {'done'}
+    facts = json.loads(_explained(main, capsys, common))
+    assert facts['stages'][1]['parents'] == [facts['stages'][0]['id']]
+    assert 'sfda_bench.methods.bn_adapt' in facts['stages'][1]['modules']
+
+
+def _explained(main, capsys, common) -> str:
+    slug = next(p.stem for p in _records(common) if 'bn_adapt' in p.stem)
+    assert main(['explain', slug, *common]) == 0
+    return capsys.readouterr().out
+
+
+def _records(common) -> list[Path]:
+    return sorted(Path(common[common.index('--records') + 1]).rglob('*.json'))
