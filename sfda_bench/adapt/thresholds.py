@@ -26,7 +26,7 @@ Rounding = Literal['floor', 'round']
 #: 2^-14 (6.1e-5), and ever finer towards 1, where trained networks crowd and ties would arise.
 _DROPPED_BITS = 10
 _FIRST = (127 - 24) << (23 - _DROPPED_BITS)  # 1 - p = 2^-24, the least step below 1
-_CHUNK = 16
+_CHUNK = 8
 BINS = (24 << (23 - _DROPPED_BITS)) + 2  # bin 0 is p = 1 exactly
 
 

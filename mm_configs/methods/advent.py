@@ -1,0 +1,61 @@
+card = dict(
+    name='advent',
+    title='AdvEnt',
+    track='uda',
+    fidelity='paper',
+    summary='Adversarial alignment of the self-information of source and target predictions.',
+    paper='Vu et al., ADVENT: Adversarial Entropy Minimization for Domain Adaptation in Semantic '
+    'Segmentation, CVPR 2019',
+    arxiv='1811.12833',
+    code='https://github.com/valeoai/ADVENT',
+    deviations=[
+        'Starts from the source model, not from ImageNet-type weights.',
+        'The last iterate instead of the best on the validation labels.',
+        'One output where the network has no auxiliary head.',
+    ],
+)
+stages = [
+    dict(
+        name='adapt',
+        adapter=dict(
+            type='AdvEnt',
+            segmentation_auxiliary=0.1,
+            adversarial_main=0.001,
+            adversarial_auxiliary=0.0002,
+            norm_mode='train',
+        ),
+        data=dict(pair=dict(source='source', target='target')),
+        iters=120000,
+        batch_size=1,
+        crop_size=None,
+        flip=False,
+        optim_wrapper=dict(
+            constructor='SubmoduleOptimWrapperConstructor',
+            student=dict(
+                type='OptimWrapper',
+                optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
+                paramwise_cfg=dict(
+                    custom_keys=dict(
+                        decode_head=dict(lr_mult=10.0), auxiliary_head=dict(lr_mult=10.0)
+                    )
+                ),
+            ),
+            discriminators=dict(
+                type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))
+            ),
+        ),
+        # the horizon is 250 000 although training stops at 120 000; SYNTHIA: 90 000 for both
+        param_scheduler=[dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=250000)],
+    ),
+]
+_student = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
+_whole = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0)]
+_wrapper = dict(student=_student)
+profiles = dict(
+    paper=dict(
+        adapt=dict(overrides=dict(synthia_to_cityscapes=dict(iters=90000, param_scheduler=_whole)))
+    ),
+    camvid=dict(),
+    pocket=dict(adapt=dict(iters=40, batch_size=2, optim_wrapper=_wrapper, param_scheduler=_whole)),
+)
+skip = dict(cityscapes_to_camvid='the source images are not at hand in this suite')
