@@ -94,7 +94,7 @@ class MeanTeacherAdapter(Adapter):
         **kwargs: See :class:`~sfda_bench.adapt.adapter.Adapter`.
     """
 
-    student_like = ('student', 'teacher')
+    student_like: tuple[str, ...] = ('student', 'teacher')
 
     def __init__(
         self,

@@ -1,0 +1,336 @@
+"""IAPC: cases A, B, C, F and G of its sheet (values of the authors' functions), and the modes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from PIL import Image
+
+from sfda_bench.adapt.class_weights import RareClassWeights
+from sfda_bench.adapt.labelling import LabelWriter
+from sfda_bench.adapt.mean_teacher import update_average
+from sfda_bench.errors import BenchError, UnknownNameError
+from sfda_bench.methods.iapc import (
+    entropy_loss,
+    iapc_losses,
+    importance,
+    prototype_terms,
+    tapped,
+)
+from tests.methods.helpers import plain
+
+
+def maps(values: list) -> torch.Tensor:
+    return torch.tensor([values], dtype=torch.float32)
+
+
+CASE_A = {
+    'source': maps([[[4, 1], [2, -1]], [[1, 3], [2.5, -2]], [[0, -1], [0.5, -4]]]),
+    'student': maps([[[2, 0], [0, 1]], [[0, 1], [2, 0]], [[-1, 3], [1, -1]]]),
+    'memory': maps([[[3, 0], [0, 3]], [[0, 3], [3, 0]], [[0, 0], [0, 0]]]),
+    'memory_features': maps([[[1, 0], [1, 3]], [[0, 2], [1, 4]]]),
+    'features': maps([[[1, 0], [1, 2]], [[1, 1], [3, 0]]]),
+    'labels': torch.tensor([[[0, 1], [2, 255]]]),
+}
+CASE_B = {
+    'source': maps([[[3, 1], [1, 2]], [[1, 2], [4, 1]]]),
+    'student': maps([[[1, 0], [0, 1]], [[0, 1], [1, 0]]]),
+    'memory': maps([[[2, 0], [0, 2]], [[0, 2], [2, 0]]]),
+    'memory_features': maps([[[1, 0], [0, 1]], [[0, 1], [1, 0]]]),
+    'features': maps([[[1, 0], [1, 1]], [[0, 1], [1, 0]]]),
+    'labels': torch.tensor([[[0, 1, 1], [0, 0, 1], [1, 1, 0]]]),
+}
+LAMBDAS = {
+    'importance': 0.2,
+    'enhanced': 0.5,
+    'prediction': 0.04,
+    'feature': 0.04,
+    'entropy': 2.0,
+}
+
+
+def up(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return torch.nn.functional.interpolate(values, size=size, mode='bilinear', align_corners=True)
+
+
+def terms_of(case: dict, kind: str = 'logits', legacy: bool = False) -> dict:
+    """All terms as the adapter computes them."""
+    labels = case['labels']
+    size = (labels.shape[1], labels.shape[2])
+    memory = up(case['memory'], size)
+    nearest, similarity = prototype_terms(case['features'], case['memory_features'], memory, legacy)
+    weights = importance(up(case['source'], size), kind)
+    classes = RareClassWeights(case['student'].shape[1])(labels)
+    student = up(case['student'], size)
+    return iapc_losses(student, weights, labels, classes, nearest, up(similarity, size))
+
+
+def values(terms: dict) -> list[float]:
+    order = ('importance', 'prediction', 'feature', 'enhanced', 'entropy')
+    return [float(terms[name].detach()) for name in order]
+
+
+def test_case_a_importance_and_prototype_labels():
+    weights = importance(CASE_A['source']).flatten().tolist()
+    assert weights == pytest.approx([0.75, 0.666667, 0.2, -1.0], abs=1e-6)
+    soft = importance(CASE_A['source'], 'prob').flatten().tolist()
+    assert soft == pytest.approx([0.950213, 0.864665, 0.393469, 0.632121], abs=1e-6)
+    nearest, _ = prototype_terms(CASE_A['features'], CASE_A['memory_features'], CASE_A['memory'])
+    assert nearest.tolist() == [[[0, 1], [1, 0]]]
+    assert RareClassWeights(3)(CASE_A['labels']).tolist() == [7, 7, 7]
+
+
+GRADIENT = (
+    '-0.592195 0.160817 0.089473 -0.154337 0.425251 -2.758069 '
+    '0.078498 0.096375 0.166944 2.597252 -0.167970 0.057962'
+)
+FEATURES = {
+    False: '-0.022182 0.100291 0.013309 0 0.022182 0 -0.004436 -0.010673',
+    True: '-0.024978 -0.081984 -0.016513 0 0.024978 0 0.005504 -0.021872',
+}
+
+
+@pytest.mark.parametrize(
+    ('legacy', 'feature', 'plain_sum', 'total'),
+    [(False, 1.034165, 9.842725, 4.126163), (True, 0.888232, 9.696792, 4.120326)],
+)
+def test_case_a_losses_and_gradients(legacy, feature, plain_sum, total):
+    case = {key: value.clone() for key, value in CASE_A.items()}
+    for name in ('student', 'features', 'memory_features', 'memory', 'source'):
+        case[name].requires_grad_(True)
+    terms = terms_of(case, legacy=legacy)
+    expected = [3.247072, 0.788726, feature, 4.094461, 0.678301]
+    assert values(terms) == pytest.approx(expected, abs=1e-5)
+    weighted = sum(LAMBDAS[name] * float(value.detach()) for name, value in terms.items())
+    assert weighted == pytest.approx(total, abs=1e-5)
+    whole = sum(terms.values())
+    assert float(whole.detach()) == pytest.approx(plain_sum, abs=1e-5)
+    whole.backward()
+    found = case['student'].grad.flatten().tolist()
+    assert found == pytest.approx([float(v) for v in GRADIENT.split()], abs=1e-5)
+    found = case['features'].grad.flatten().tolist()
+    assert found == pytest.approx([float(v) for v in FEATURES[legacy].split()], abs=1e-5)
+    assert case['memory_features'].grad is None and case['memory'].grad is None
+
+
+def test_case_b_with_resizing():
+    terms = terms_of(CASE_B)
+    expected = [1.114452, 0.746531, 0.567931, 1.565525, 0.643819]
+    assert values(terms) == pytest.approx(expected, abs=1e-5)
+    assert sum(values(terms)) == pytest.approx(4.638258, abs=1e-5)
+    nearest, similarity = prototype_terms(
+        CASE_B['features'], CASE_B['memory_features'], up(CASE_B['memory'], (3, 3))
+    )
+    assert not nearest.any()
+    assert similarity[0, 0].flatten().tolist() == pytest.approx(
+        [0.707107, 0.707107, 1, 0.707107], abs=1e-6
+    )
+    assert not similarity[0, 1].any()
+
+
+@pytest.mark.parametrize(
+    ('first', 'second', 'logits', 'soft'),
+    [
+        (5, 4, 0.2, 0.6321),
+        (5, -5, 2.0, 1.0),
+        (0.5, -3, 7.0, 0.9698),
+        (-1, -2, -1.0, 0.6321),
+        (0.001, -2, 2000.9999, 0.8648),
+    ],
+)
+def test_case_c_hazards_of_the_importance(first, second, logits, soft):
+    source = torch.full((1, 5, 1, 1), -10.0)
+    source[0, 3], source[0, 1] = first, second
+    assert float(importance(source)) == pytest.approx(logits, rel=1e-6)
+    assert float(importance(source, 'prob')) == pytest.approx(soft, abs=5e-5)
+
+
+def test_case_f_entropy_and_memory():
+    peaked = torch.tensor([2.0, 0, 0]).view(1, 3, 1, 1).log_softmax(dim=1)
+    assert float(entropy_loss(peaked)) == pytest.approx(0.665543, abs=1e-6)
+    even = torch.zeros(1, 19, 1, 1).log_softmax(dim=1)
+    assert float(entropy_loss(even)) == pytest.approx(2.944249, abs=1e-6)
+    memory, student = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(memory.weight, 1.0)
+    torch.nn.init.constant_(student.weight, 2.0)
+    for expected in (1.000100017, 1.000200033):
+        update_average(memory, student, 0.9999)
+        assert float(memory.weight.detach()) == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize(('classes', 'least'), [(19, 2.031016), (16, 1.874597)])
+def test_bound_of_the_feature_half(classes, least):
+    similarity = torch.zeros(1, classes, 1, 1)
+    similarity[0, 0] = 1.0
+    student = similarity.clone()
+    zero = torch.zeros(1, 1, 1)
+    labels = torch.zeros(1, 1, 1, dtype=torch.int64)
+    terms = iapc_losses(student, zero, labels, torch.ones(classes), labels, similarity)
+    assert float(terms['feature']) == pytest.approx(least, abs=1e-6)
+
+
+# --- the adapter ----------------------------------------------------------------------------------
+
+
+def batch(classes: int = 19, clean: bool = True) -> dict:
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    generator = torch.Generator().manual_seed(1)
+
+    def part(labelled: bool = False) -> dict:
+        samples, images = [], []
+        for _ in range(2):
+            sample = SegDataSample(metainfo={'img_shape': (32, 64), 'ori_shape': (32, 64)})
+            if labelled:
+                labels = torch.randint(0, classes, (1, 32, 64), generator=generator)
+                sample.gt_sem_seg = PixelData(data=labels)
+            samples.append(sample)
+            pixels = torch.randint(0, 256, (3, 32, 64), generator=generator)
+            images.append(pixels.to(torch.uint8))
+        return {'inputs': images, 'data_samples': samples}
+
+    parts = {'source': part(), 'student': part(True), 'memory': part()}
+    return {**parts, 'clean': part()} if clean else parts
+
+
+def loaded(**kwargs):
+    adapter = plain('IAPC', **kwargs)
+    adapter.load_state_dict(adapter.student.state_dict(), strict=False)
+    return adapter.train()
+
+
+def optimiser(adapter, lr: float = 1e-2):
+    config = {
+        'type': 'OptimWrapper',
+        'constructor': 'RepeatOptimWrapperConstructor',
+        'optimizer': {'type': 'SGD', 'lr': lr, 'momentum': 0.9, 'nesterov': True},
+        'paramwise_cfg': {
+            'backbone_repeat': 3,
+            'custom_keys': {'decode_head': {'lr_mult': 10.0}},
+        },
+    }
+    return build_optim_wrapper(adapter, config)
+
+
+def snapshot(module: torch.nn.Module) -> dict:
+    return {key: value.clone() for key, value in module.state_dict().items()}
+
+
+def test_two_iterations_source_fixed_student_moved_memory_an_average():
+    adapter = loaded()
+    wrapper = optimiser(adapter)
+    source = snapshot(adapter.source)
+    log = adapter.train_step(batch(), wrapper)
+    assert all(bool(torch.isfinite(value)) for value in log.values())
+    student, memory = snapshot(adapter.student), snapshot(adapter.teacher)
+    adapter.update_teacher()
+    assert all(torch.equal(value, source[key]) for key, value in snapshot(adapter.source).items())
+    names = [key for key, _ in adapter.student.named_parameters()]
+    assert all(not torch.equal(student[key], source[key]) for key in names)
+    now = snapshot(adapter.teacher)
+    for key in names:
+        # At iteration 0 the memory was a copy of the source; now it is one average further.
+        assert torch.equal(memory[key], source[key])
+        expected = 0.9999 * source[key] + 0.0001 * student[key]
+        assert torch.allclose(now[key], expected, atol=1e-7)
+    buffers = [key for key in now if 'running' in key]
+    assert buffers and all(torch.equal(now[key], student[key]) for key in buffers)
+
+
+def test_case_g_a_backbone_weight_is_stepped_three_times():
+    adapter = loaded()
+    step = optimiser(adapter, lr=0.1).optimizer.step
+    named = dict(adapter.student.named_parameters())
+    weight = named['backbone.layer3.0.conv1.weight']
+    head = named['decode_head.conv2d_list.0.weight']
+    torch.nn.init.ones_(weight)
+    torch.nn.init.ones_(head)
+    for listed, once in ((0.43, -0.9), (-0.594410, -3.61), (-2.154205, -7.049)):
+        weight.grad, head.grad = torch.ones_like(weight), torch.ones_like(head)
+        step()
+        assert weight.detach().unique().tolist() == pytest.approx([listed], abs=1e-5)
+        # The head is listed once, at ten times the rate: 0.81, 0.539, 0.1951 of the sheet.
+        assert head.detach().unique().tolist() == pytest.approx([once], abs=1e-5)
+
+
+def test_the_clean_forward_moves_statistics_only():
+    with_, without = loaded(), loaded(bn_extra_clean_forward=False)
+    for adapter in (with_, without):
+        adapter.train_step(batch(), optimiser(adapter))
+    one, other = snapshot(with_.student), snapshot(without.student)
+    different = {key.rsplit('.', 1)[1] for key in one if not torch.equal(one[key], other[key])}
+    assert different == {'running_mean', 'running_var', 'num_batches_tracked'}
+    adapter = loaded()
+    assert torch.isfinite(adapter.train_step(batch(clean=False), optimiser(adapter))['loss'])
+
+
+def test_modes_and_the_memory_of_class_weights():
+    adapter = loaded()
+    layers = {
+        name: {m.training for m in getattr(adapter, name).modules() if hasattr(m, 'running_mean')}
+        for name in ('student', 'teacher', 'source')
+    }
+    assert layers == {'student': {True}, 'teacher': {True}, 'source': {False}}
+    assert 'class_weights.often' in adapter.state_dict()
+    adapter.train_step(batch(classes=5), optimiser(adapter))
+    assert float(adapter.class_weights.often[-1]) == pytest.approx(1.6)
+
+
+def test_sixteen_classes_other_layers_and_options():
+    adapter = loaded(importance_input='prob', legacy_view=True, feature_layer='head_input')
+    assert torch.isfinite(adapter.train_step(batch(), optimiser(adapter))['loss'])
+    logits, features = tapped(adapter.student, torch.zeros(1, 3, 32, 64), 'layer3')
+    assert logits.shape[1] == 19 and features.shape[:2] == (1, 64)
+    assert float(features.detach().min()) >= 0.0
+    with pytest.raises(BenchError, match="no layer 'layer9'"):
+        tapped(adapter.student, torch.zeros(1, 3, 32, 64), 'layer9')
+    with pytest.raises(UnknownNameError):
+        loaded(importance_input='logit')
+
+
+def test_sixteen_outputs():
+    from sfda_bench.suite import catalog
+
+    network = catalog.load('networks', 'deeplabv2_pocket')['model']
+    network['decode_head']['num_classes'] = 16
+    adapter = plain('IAPC')
+    adapter = type(adapter)({**network, 'data_preprocessor': adapter_preprocessor(network)})
+    log = adapter.train().train_step(batch(classes=16), optimiser(adapter))
+    assert adapter.class_weights.often.shape == (16,) and torch.isfinite(log['loss'])
+
+
+def adapter_preprocessor(network: dict) -> dict:
+    return {**network['data_preprocessor'], 'size_divisor': 1}
+
+
+# --- the offline labels ---------------------------------------------------------------------------
+
+
+def test_six_passes_added_after_resizing():
+    predictor = plain('MultiScalePredictor').eval()
+    generator = torch.Generator().manual_seed(0)
+    views = [torch.randn(1, 3, *size, generator=generator) for size in ((32, 64), (40, 80))]
+    found = predictor.scores(views, (48, 96))
+    expected = torch.zeros_like(found)
+    for view in views:
+        for mirrored in (False, True):
+            images = view.flip(3) if mirrored else view
+            logits = predictor.logits(images)
+            p = (logits.flip(3) if mirrored else logits).softmax(dim=1).detach()
+            expected += up(p, (48, 96))
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(found.sum(dim=1), torch.full((1, 48, 96), 4.0), atol=1e-4)
+
+
+def test_the_writer_keeps_every_pixel(tmp_path):
+    writer = LabelWriter(str(tmp_path / 'artifacts'), num_classes=3)
+    labels = torch.tensor([[[0, 2], [2, 2]]])
+    sample = {'sample_id': 'city/a', 'pred_sem_seg': {'data': labels}}
+    writer.process(None, [sample])
+    assert writer.evaluate(1) == {'images': 1, 'never_predicted': 1}
+    written = Image.open(tmp_path / 'artifacts' / 'labels' / 'city' / 'a.png')
+    assert np.asarray(written).tolist() == [[0, 2], [2, 2]]
+    assert '1' in (tmp_path / 'warnings.json').read_text()
