@@ -157,11 +157,9 @@ def _gate(config: Any, work_dir: Path) -> None:
 
 def _convert(config: Any, work_dir: Path) -> None:
     """Turn a published checkpoint into a plain one of our network, strictly."""
-    import torch
-
     from sfda_bench.networks.convert import convert_checkpoint
-    from sfda_bench.suite.atomic import write_with
     from sfda_bench.suite.compose import FINAL_NAME
+    from sfda_bench.suite.engine.checkpoint import save_torch
     from sfda_bench.suite.store import sha256_file
 
     import_custom(config)
@@ -175,7 +173,7 @@ def _convert(config: Any, work_dir: Path) -> None:
         )
     state = convert_checkpoint(path, wanted['converter'], config.model.to_dict())
     content = {'meta': {'origin': config.stage.get('origin', '')}, 'state_dict': state}
-    write_with(work_dir / FINAL_NAME, lambda temporary: torch.save(content, temporary))
+    save_torch(content, work_dir / FINAL_NAME)
 
 
 def _facts(work_dir: Path, wall: float) -> dict[str, Any]:

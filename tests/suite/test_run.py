@@ -115,6 +115,8 @@ def test_a_killed_stage_continues_and_ends_with_the_same_bytes(bench, tmp_path):
     parts = torch.load(tmp_path / 'parts' / FINAL_NAME)['state_dict']
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    files = [(tmp_path / kind / FINAL_NAME).read_bytes() for kind in ('whole', 'parts')]
+    assert files[0] == files[1]
 
 
 def test_the_final_checkpoint_is_a_plain_mmseg_one(bench):

@@ -110,6 +110,19 @@ def save_resume(runner) -> None:
         write_with(Path(runner.work_dir) / RESUME_NAME, write)
 
 
+def save_torch(content: dict[str, Any], path: Path) -> None:
+    """``torch.save``, atomically, with bytes that depend on the content alone.
+
+    Given a path, torch writes the file's name into the archive, and ours is a temporary one.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open('wb') as stream:
+            torch.save(content, stream)
+
+    write_with(path, write)
+
+
 @master_only
 def save_plain(runner, path: Path) -> None:
     """Write the segmentor that will be scored as a plain mmseg checkpoint, atomically."""
@@ -121,7 +134,7 @@ def save_plain(runner, path: Path) -> None:
         'dataset_meta': _plain_meta(runner),
     }
     content = {'meta': meta, 'state_dict': weights_to_cpu(exported.state_dict())}
-    write_with(path, lambda temporary: torch.save(content, temporary))
+    save_torch(content, path)
 
 
 def _plain_meta(runner) -> dict[str, Any]:
