@@ -131,7 +131,7 @@ class AdversarialAdapter(Adapter):
             optim_wrapper: ``OptimWrapperDict`` with ``student`` and ``discriminators``.
         """
         views = views_of(**self.data_preprocessor(data, True))
-        labelled, other = next(pair for pair in BRANCHES if pair[0] in views)
+        labelled, other = _branches(views)
         log: dict[str, Tensor] = {}
         self.discriminators.requires_grad_(False)
         student = optim_wrapper['student']
@@ -169,6 +169,17 @@ class AdversarialAdapter(Adapter):
             loss = torch.stack(losses).sum()
         wrapper.update_params(loss)
         return loss.detach()
+
+
+def _branches(views: dict[str, Tensor]) -> tuple[str, str]:
+    for pair in BRANCHES:
+        if set(pair) <= set(views) and f'{pair[0]}_label' in views:
+            return pair
+    raise BenchError(
+        f'an adversarial stage with the branches {sorted(views)}',
+        'source (labelled) and target, or easy (labelled) and hard',
+        'set `data=dict(pair=dict(...))` in the stage',
+    )
 
 
 def discrimination_loss(on_source: Tensor, on_target: Tensor) -> Tensor:

@@ -192,6 +192,25 @@ def test_a_batch_without_a_label_is_finite():
     assert float(log['segmentation']) == 0.0 and torch.isfinite(log['loss'])
 
 
+def test_a_stage_without_pairs_says_what_it_needs():
+    adapter = tiny().train()
+    with pytest.raises(BenchError, match=r'source \(labelled\) and target'):
+        adapter.train_step(batch()['easy'], wrappers(adapter))
+
+
+def test_minent_lowers_the_entropy_of_the_target():
+    from mmengine.optim import OptimWrapper
+
+    adapter = plain('MinEnt', adversarial_main=10.0).train()
+    optimizer = torch.optim.SGD(adapter.student.parameters(), lr=1e-2)
+    wrapper = OptimWrapper(optimizer)
+    pair = batch()
+    data = {'source': pair['easy'], 'target': pair['hard']}
+    logs = [adapter.train_step(data, wrapper) for _ in range(4)]
+    assert all(torch.isfinite(value) for log in logs for value in log.values())
+    assert float(logs[-1]['entropy']) < float(logs[0]['entropy'])
+
+
 def test_an_optimiser_for_no_child_is_refused():
     with pytest.raises(BenchError, match='an optimiser for teacher'):
         from mmengine.optim import build_optim_wrapper
