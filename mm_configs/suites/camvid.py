@@ -6,6 +6,8 @@ suite = dict(
     tasks=['cityscapes_to_camvid'],
     networks=['cgnet'],
     seeds=[0],
+    # There are no source data here.
+    tracks=['bound', 'source-free', 'black-box', 'test-time'],
     profile='camvid',
     inference='camvid',
     curve_points=3,

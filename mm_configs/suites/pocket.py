@@ -6,6 +6,8 @@ suite = dict(
     tasks=['gta5_to_cityscapes', 'synthia_to_cityscapes', 'cityscapes_to_acdc'],
     networks=['deeplabv2_pocket'],
     seeds=[0],
+    # Methods that read source data run when they are named: --method '*_uda' advent
+    tracks=['bound', 'source-free', 'black-box', 'test-time'],
     profile='pocket',
     inference='pocket',
     renders=dict(),

@@ -55,7 +55,7 @@ def make_plan(
     suite = load_suite(suite_name)
     tasks = match('task', selection.tasks, suite['tasks'])
     networks = match('network', selection.networks, suite['networks'])
-    methods = _methods(selection.methods)
+    methods = _methods(selection.methods, suite.get('tracks'))
     seeds = list(selection.seeds if selection.seeds is not None else suite['seeds'])
     specs = {name: catalog.load('tasks', name)['task'] for name in tasks}
     root = _require_data(suite, specs, networks, data_root)
@@ -68,9 +68,13 @@ def make_plan(
     return Plan(suite['name'], root, planner.entries, planner.stages)
 
 
-def _methods(selectors: Sequence[MethodSelector] | None) -> list[tuple[Method, dict[str, Any]]]:
+def _methods(
+    selectors: Sequence[MethodSelector] | None, tracks: Sequence[str] | None = None
+) -> list[tuple[Method, dict[str, Any]]]:
+    """Chosen methods; without a selector all of the suite's tracks."""
     if not selectors:
-        return [(Method(name), {}) for name in catalog.names('methods')]
+        found = [Method(name) for name in catalog.names('methods')]
+        return [(m, {}) for m in found if tracks is None or m.card.track in tracks]
     chosen: list[tuple[Method, dict[str, Any]]] = []
     for selector in selectors:
         outside = selector.name.endswith('.py')
