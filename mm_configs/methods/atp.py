@@ -22,7 +22,7 @@ card = dict(
         'Easy and hard crops of a pair are drawn independently; the last iterate is scored, where '
         'the code also keeps the best on the validation labels.',
         "On ACDC easy crops are balanced by the teacher's labels; the code uses the true ones.",
-        'On ACDC one model serves all conditions, unless a task of one condition is chosen.',
+        'On ACDC one model serves all conditions; the suite acdc_conditions has one a condition.',
     ],
     choices=[
         'Pocket and CamVid profiles are ours: few iterations, the learning rate of the other '
@@ -54,6 +54,13 @@ _common = dict(
     optim_wrapper=_optim,
     param_scheduler=_schedule,
 )
+_acdc_tasks = [
+    'cityscapes_to_acdc',
+    'cityscapes_to_acdc_fog',
+    'cityscapes_to_acdc_night',
+    'cityscapes_to_acdc_rain',
+    'cityscapes_to_acdc_snow',
+]
 _acdc = dict(input_size=(1280, 720), crop_size=None, adapter=dict(cbc_size=(640, 640)))
 _teacher = dict(
     momentum=0.999, warmup='dacs', buffers='skip', teacher_mode='train', predict_on='student',
@@ -76,13 +83,13 @@ stages = [
             freeze_classifier=False,
             **_teacher,
         ),
-        overrides=dict(cityscapes_to_acdc=_acdc),
+        overrides={name: _acdc for name in _acdc_tasks},
         **_common,
     ),
     dict(
         name='teach',
         adapter=dict(type='ATPTeach', **_labels, **_teacher),
-        overrides=dict(cityscapes_to_acdc=_acdc),
+        overrides={name: _acdc for name in _acdc_tasks},
         **_common,
     ),
     dict(
@@ -91,7 +98,7 @@ stages = [
         adapter=dict(type='ATPRank', replicate_train_mode=False),
         writer=dict(type='EntropyRankWriter', easy_portion=0.3, normalisation='none'),
         input_size=(1280, 640),
-        overrides=dict(cityscapes_to_acdc=dict(input_size=(1280, 720))),
+        overrides={name: dict(input_size=(1280, 720)) for name in _acdc_tasks},
     ),
     dict(
         name='propagate',
@@ -119,7 +126,7 @@ stages = [
                 hard=dict(type='target', sample_list=f'{_lists}/hard.txt'),
             )
         ),
-        overrides=dict(cityscapes_to_acdc=_acdc),
+        overrides={name: _acdc for name in _acdc_tasks},
         **_common,
     ),
 ]

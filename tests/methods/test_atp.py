@@ -18,6 +18,9 @@ from sfda_bench.methods.atp import ATPAlign, ATPPropagate, ATPRank, ATPTeach
 from sfda_bench.methods.intrada import ranking_score, split
 from sfda_bench.suite.compose import _schedulers
 from sfda_bench.suite.method import Method
+from sfda_bench.suite.plan import Selection, make_plan
+from sfda_bench.suite.selectors import parse_method
+from sfda_bench.suite.store import Store
 
 NETWORK = Path(__file__).parents[2] / 'mm_configs' / 'networks' / 'deeplabv2_pocket.py'
 SMALL = {'projection': 8, 'ignore_top': 2, 'ignore_bottom': 6, 'contrast_start': 0}
@@ -223,3 +226,21 @@ def test_images_of_different_sizes_cannot_be_mixed():
     adapter = build(ATPPropagate, **SMALL)
     with pytest.raises(BenchError, match='cannot mix'):
         adapter.loss({'easy': image(), 'hard': image()[..., :64]}, {'easy': None, 'hard': None})
+
+
+# --- configs ----------------------------------------------------------------------------------
+
+
+def test_acdc_has_one_model_a_condition(pocket_root, tmp_path):
+    """The suite plans a chain a condition; the class prior changes the last stage only."""
+    store = Store(tmp_path / 'runs')
+    methods = [parse_method('atp'), parse_method('atp[class_prior_rescale=true]')]
+    plan = make_plan('acdc_conditions', Selection([], None, methods, None), pocket_root, store)
+    assert len(plan.entries) == 8
+    night = [e for e in plan.entries if e.key.task == 'cityscapes_to_acdc_night']
+    plain, prior = (entry.stages for entry in night)
+    # source, align, teach and rank are shared
+    assert plain[:4] == prior[:4] and plain[4] != prior[4]
+    config = plan.stages[plain[1]].config
+    assert config['train_dataloader']['dataset']['dataset']['conditions'] == ['night']
+    assert list(config['model']['cbc_size']) == [640, 640]
