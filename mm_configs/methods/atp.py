@@ -159,5 +159,5 @@ def _short(lr, batch_size, iters, rows, start, projection):
 profiles = dict(
     paper=dict(),
     pocket=_short(1e-4, 4, (30, 30, 30), (2, 18), 2, 64),
-    camvid=_short(1e-4, 2, (30, 30, 30), (0, 0), 2, 128),
+    camvid=_short(1e-4, 2, (20, 20, 14), (0, 0), 2, 128),
 )
