@@ -41,7 +41,10 @@ def importance(source: Tensor, kind: ImportanceInput = 'logits') -> Tensor:
     Returns:
         (N, H, W).
     """
-    first, second = source.topk(2, dim=1).values.unbind(dim=1)
+    # Two maxima: several times as fast as topk over a strided dimension.
+    best, index = source.max(dim=1, keepdim=True)
+    second = source.scatter(1, index, float('-inf')).amax(dim=1)
+    first = best.squeeze(1)
     # The soft-max's normaliser cancels in the ratio.
     return 1.0 - (second / first if kind == 'logits' else (second - first).exp())
 
@@ -68,9 +71,9 @@ def prototype_terms(
         ``features``.
     """
     size = features.shape[-2:]
-    labels = memory_logits.argmax(dim=1, keepdim=True)
-    small = interpolate(labels.float(), size=size, mode='nearest').squeeze(1).long()
-    prototypes = image_prototypes(memory_features, small, memory_logits.shape[1]).detach()
+    # Taking the nearest pixels before the arg-max gives the same labels, from fewer pixels.
+    labels = interpolate(memory_logits, size=size, mode='nearest').argmax(dim=1)
+    prototypes = image_prototypes(memory_features, labels, memory_logits.shape[1]).detach()
     similarity = cosine_similarity(features, prototypes)
     nearest = similarity.detach().argmax(dim=2).view(len(features), 1, *size)
     large = interpolate(nearest.float(), size=memory_logits.shape[-2:], mode='nearest')
@@ -106,7 +109,7 @@ def iapc_losses(
         'importance': (weights * weighted).mean(),
         'enhanced': ((nearest == labels) * weighted).mean(),
         'prediction': nll_loss(log_p, nearest, ignore_index=IGNORE),
-        'feature': cross_entropy(similarity, student.detach().argmax(dim=1), ignore_index=IGNORE),
+        'feature': cross_entropy(similarity, student.detach().max(dim=1).indices),
         'entropy': entropy_loss(log_p),
     }
 

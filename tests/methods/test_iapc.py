@@ -334,3 +334,26 @@ def test_the_writer_keeps_every_pixel(tmp_path):
     written = Image.open(tmp_path / 'artifacts' / 'labels' / 'city' / 'a.png')
     assert np.asarray(written).tolist() == [[0, 2], [2, 2]]
     assert '1' in (tmp_path / 'warnings.json').read_text()
+
+
+# --- the config -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('task', 'iters', 'base', 'labels'),
+    [
+        ('gta5_to_cityscapes', 9000, (1280, 640), (1024, 512)),
+        ('synthia_to_cityscapes', 5000, (1280, 640), (1024, 512)),
+        ('cityscapes_to_acdc', 5000, (960, 540), (960, 540)),
+    ],
+)
+def test_paper_profile(task, iters, base, labels):
+    from sfda_bench.suite.method import Method
+
+    label, adapt = Method('iapc').stages('paper', task, {})
+    assert (adapt['iters'], adapt['batch_size']) == (iters, 6)
+    assert tuple(adapt['pack']['base_size']) == base
+    assert tuple(adapt['pack']['crop_size']) == (256, 512)
+    assert tuple(label['pack']['sizes'][0]) == labels and len(label['pack']['sizes']) == 3
+    assert adapt['adapter']['momentum'] == 0.9999 and adapt['adapter']['small_pixels'] == 4096
+    assert adapt['optim_wrapper']['paramwise_cfg']['backbone_repeat'] == 3

@@ -1,0 +1,124 @@
+card = dict(
+    name='iapc',
+    title='IAPC',
+    track='source-free',
+    fidelity='official',
+    summary='Importance-weighted pseudo-labels, prototypes of each image, entropy; a slow memory '
+    'network gives the prototypes.',
+    paper='Cao et al., Towards Source-free Domain Adaptive Semantic Segmentation via '
+    'Importance-aware and Prototype-contrast Learning, IEEE T-IV 2024',
+    arxiv='2306.01598',
+    code='https://github.com/yihong-97/Source-free_IAPC',
+    deviations=[
+        'SYNTHIA: 19 outputs, of which the source model never trains three, where the published '
+        'network has 16.',
+        'The clean images of the forward after each step, which only moves batch-norm statistics, '
+        'are those of the batch; in the code they are drawn apart. No ground truth is loaded.',
+        'Every epoch is a permutation of the images; the code shuffles the repeated list once.',
+        'Pocket and CamVid profiles: Adam at 1e-4 with each weight listed once, no warm-up, '
+        'memory momentum 0.98, few iterations, smaller crops.',
+    ],
+    choices=[
+        'Prototype map with the classes in their place and normalised vectors, as repaired by the '
+        'authors in December 2024; legacy_view=True gives the scrambled map of June 2023.',
+        'Importance from logits, as in the code; importance_input="prob" as the abstract reads.',
+        'Cityscapes -> ACDC is ours (no published recipe): base 960 x 540, labels at 1, 1.25 and '
+        '0.75 of it, 5 000 iterations, the rest as published.',
+        'Backbone weights enter the SGD group three times (paper profile), as in the code.',
+    ],
+)
+stages = [
+    dict(
+        name='label',
+        kind='label',
+        adapter=dict(type='MultiScalePredictor', flip=True),
+        writer=dict(type='LabelWriter'),
+        batch_size=1,
+        input_size=None,
+        # (width, height); factors would be of the size of the file
+        pack=dict(type='PackSizes', sizes=[(1024, 512), (1280, 640), (768, 384)], mode='bicubic'),
+    ),
+    dict(
+        name='adapt',
+        adapter=dict(
+            type='IAPC',
+            weight_importance=0.2,
+            weight_enhanced=0.5,
+            weight_symmetric=0.04,
+            weight_entropy=2.0,
+            importance_input='logits',
+            feature_layer='layer3',
+            legacy_view=False,
+            bn_extra_clean_forward=True,
+            max_value=7.0,
+            small_pixels=4096,
+            momentum=0.9999,
+            teacher_mode='train',
+            norm_mode='train',
+        ),
+        data=dict(type='target', labels='stage://label/artifacts/labels'),
+        iters=9000,
+        batch_size=6,
+        input_size=None,
+        crop_size=None,
+        flip=False,
+        pack=dict(
+            type='CropStreams',
+            base_size=(1280, 640),
+            crop_size=(256, 512),
+            scale=(0.8, 1.2),
+            min_classes=10,
+            tries=10,
+            flip=0.5,
+            colour=True,
+            clean_size=(1024, 512),
+            mode='bicubic',
+        ),
+        optim_wrapper=dict(
+            type='OptimWrapper',
+            constructor='RepeatOptimWrapperConstructor',
+            optimizer=dict(type='SGD', lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4),
+            paramwise_cfg=dict(backbone_repeat=3, custom_keys=dict(decode_head=dict(lr_mult=10.0))),
+        ),
+        param_scheduler=[
+            dict(type='WarmupPolyLR', warmup=5000, start=0.1, horizon=100000, power=0.9)
+        ],
+    ),
+]
+
+
+def _short(iters, crop, base, clean, **adapter):
+    """Crops about half as wide as the image, a class is small below 1/32 of the crop."""
+    optim = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
+    return dict(
+        adapter=dict(momentum=0.98, small_pixels=crop[0] * crop[1] // 32, **adapter),
+        iters=iters,
+        pack=dict(base_size=base, crop_size=crop, clean_size=clean),
+        optim_wrapper=optim,
+        param_scheduler=[],
+    )
+
+
+_OUR_ACDC = dict(
+    label=dict(pack=dict(sizes=[(960, 540), (1200, 675), (720, 405)])),
+    adapt=dict(iters=5000, pack=dict(base_size=(960, 540), clean_size=(960, 540))),
+)
+_FACTORS = [1.0, 1.25, 0.75]
+profiles = dict(
+    paper=dict(
+        label=dict(overrides=dict(cityscapes_to_acdc=_OUR_ACDC['label'])),
+        adapt=dict(
+            overrides=dict(
+                synthia_to_cityscapes=dict(iters=5000), cityscapes_to_acdc=_OUR_ACDC['adapt']
+            )
+        ),
+    ),
+    pocket=dict(
+        label=dict(pack=dict(sizes=_FACTORS)),
+        adapt=_short(60, (64, 128), (240, 120), (192, 96)),
+    ),
+    camvid=dict(
+        label=dict(pack=dict(sizes=_FACTORS, mode='bilinear')),
+        adapt=_short(60, (192, 240), (600, 450), (480, 360), feature_layer='head_input'),
+    ),
+)
