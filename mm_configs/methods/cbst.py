@@ -17,7 +17,7 @@ card = dict(
     choices=[
         'Rank floor(p N) and equality kept, as in the code; the paper says round and strict.',
         'Round 0 shares thresholds and labels with crst_mrkld, thresholds with crst_lrent.',
-        'Short profiles: Adam at 1e-4, no scaling, crop or mining.',
+        'Short profiles: Adam at 1e-4, no scaling, crop or mining; on CamVid a single round.',
     ],
 )
 
@@ -75,10 +75,14 @@ def _round(index):
     ]
 
 
-def _profile(label, train):
-    """The same changes in every round."""
+def _profile(label, train, rounds=3):
+    """The same changes in every round; the rounds after the last are left out."""
     changes = dict(threshold=label, label=label, train=train)
-    return {f'{kind}{index}': changes[kind] for kind in changes for index in range(3)}
+    return {
+        f'{kind}{index}': dict(changes[kind], enabled=index < rounds)
+        for kind in changes
+        for index in range(3)
+    }
 
 
 def _short(iters, lr):
@@ -96,5 +100,6 @@ profiles = dict(
     # published prediction pass: scale 0.9, mean of both flips
     paper=_profile(dict(batch_size=1, adapter=dict(scale=0.9, flip=True)), {}),
     pocket=_profile({}, _short(16, 1e-4)),
-    camvid=_profile({}, _short(40, 1e-4)),
+    # one round, as URMA's cross-city setting: CGNet needs a minute for a pass on one core
+    camvid=_profile({}, _short(30, 1e-4), rounds=1),
 )

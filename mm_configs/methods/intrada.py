@@ -75,4 +75,4 @@ def _short(iters):
     return dict(intra=dict(iters=iters, batch_size=2, optim_wrapper=dict(student=student)))
 
 
-profiles = dict(paper=dict(rank=dict(batch_size=1)), pocket=_short(40), camvid=_short(120))
+profiles = dict(paper=dict(rank=dict(batch_size=1)), pocket=_short(40), camvid=_short(40))

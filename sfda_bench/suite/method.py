@@ -85,7 +85,10 @@ class Method:
         for base in self._stages:
             stage = merge(base, chosen.get(base['name'], {}))
             overrides = stage.pop('overrides', {})
-            stages.append(merge(stage, overrides.get(task, {})))
+            stage = merge(stage, overrides.get(task, {}))
+            # a profile may leave out a stage, such as a late round
+            if stage.pop('enabled', True):
+                stages.append(stage)
         for key, value in params.items():
             self._set(stages, key, value)
         return stages

@@ -130,6 +130,14 @@ def test_source_subsets_are_random_parts_and_nest_for_one_seed(pocket_root):
         RandomSubset(config, 3)
 
 
+def test_a_profile_may_leave_out_late_rounds():
+    from sfda_bench.suite.method import Method
+
+    names = [s['name'] for s in Method('cbst').stages('camvid', 'cityscapes_to_camvid', {})]
+    assert names == ['threshold0', 'label0', 'train0']
+    assert len(Method('crst_lrent').stages('pocket', 'gta5_to_cityscapes', {})) == 9
+
+
 def test_published_values_of_the_paper_profile():
     from sfda_bench.suite.method import Method
 
