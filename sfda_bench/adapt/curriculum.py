@@ -22,8 +22,7 @@ NegativeForm = Literal['joint', 'sum']
 
 def normalised_entropy(log_p: Tensor, classes: int) -> Tensor:
     """Entropy in units of ln ``classes`` of log-probabilities (N, C, H, W), as (N, H, W)."""
-    p = log_p.exp()
-    return -(p * (p + TINY).log()).sum(dim=1) / math.log(classes)
+    return -(log_p.exp() * log_p).sum(dim=1) / math.log(classes)
 
 
 def curriculum_entropy(

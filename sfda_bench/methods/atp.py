@@ -65,6 +65,8 @@ class ATPAlign(CroppingTeacher):
         **kwargs: See :class:`CroppingTeacher`.
     """
 
+    passes = (1, 0)
+
     def __init__(
         self,
         weight_entropy: float = 1e-3,
@@ -152,6 +154,8 @@ class ATPPropagate(ComplementaryStage):
         class_prior_rescale: Export with :mod:`~sfda_bench.adapt.class_prior` (ACDC in the code).
         **kwargs: See :class:`ComplementaryStage`.
     """
+
+    passes = (3, 3)
 
     def __init__(
         self,
