@@ -16,7 +16,8 @@ card = dict(
         'are those of the batch; in the code they are drawn apart. No ground truth is loaded.',
         'Every epoch is a permutation of the images; the code shuffles the repeated list once.',
         'Pocket and CamVid profiles: Adam at 1e-4 with each weight listed once, no warm-up, '
-        'memory momentum 0.98, few iterations, smaller crops.',
+        'memory momentum 0.98, few iterations, smaller crops; CamVid: labels from one pass at the '
+        "size of the file, prototypes from the decode head's input.",
     ],
     choices=[
         'Prototype map with the classes in their place and normalised vectors, as repaired by the '
@@ -119,6 +120,9 @@ profiles = dict(
     ),
     camvid=dict(
         label=dict(pack=dict(sizes=_FACTORS, mode='bilinear')),
-        adapt=_short(60, (192, 240), (600, 450), (480, 360), feature_layer='head_input'),
+        adapt=dict(
+            _short(40, (192, 240), (600, 450), (480, 360), feature_layer='head_input'),
+            batch_size=4,
+        ),
     ),
 )
