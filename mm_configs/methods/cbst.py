@@ -17,7 +17,7 @@ card = dict(
     choices=[
         'Rank floor(p N) and equality kept, as in the code; the paper says round and strict.',
         'Round 0 shares thresholds and labels with crst_mrkld, thresholds with crst_lrent.',
-        'The short rate was lowered once, from 5e-4, after the first pocket run fell 8.8 mIoU below '
+        'The short rate was lowered once, from 5e-4, when the first pocket run fell 8.8 mIoU below '
         'source-only; it was not searched.',
         'Short profiles: Adam at 1e-4, no scaling, crop or mining; on CamVid a single round.',
     ],
