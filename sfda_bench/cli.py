@@ -84,6 +84,7 @@ def _add_execution(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group('how')
     how.add_argument('--dry-run', action='store_true', help='the same as the command plan')
     how.add_argument('--workers', type=int, default=None, help='stages at a time (default: cores)')
+    how.add_argument('--gpus-per-stage', type=int, default=1, metavar='N', help='GPUs a stage')
     how.add_argument('--loader-workers', type=int, default=0, help='loader workers of each stage')
     how.add_argument(
         '--force',

@@ -13,6 +13,8 @@ card = dict(
 stages = [
     dict(
         name='adapt',
+        # Statistics are gathered in one process; there is no gradient to share.
+        single_device=True,
         adapter=dict(type='BNAdapt', source_weight=0.0),
         iters=100,
         batch_size=4,

@@ -80,7 +80,11 @@ class Chain:
             dataset=dataset,
             recipe=recipe,
             seed=self.entry.key.seed,
-            stage={**self._stage('adapt', spec['name'], grants), 'keep': self.kept},
+            stage={
+                **self._stage('adapt', spec['name'], grants),
+                'keep': self.kept,
+                'single_device': bool(spec.get('single_device')),
+            },
             load_from=self.planner.final(parent),
             workers=self.planner.workers,
         )

@@ -97,7 +97,8 @@ def force(plan_: Plan, store: Store, names: list[str]) -> None:
 
 def executor_of(arguments: Arguments) -> Executor:
     """The executor the arguments name."""
-    return make_executor(arguments.executor, arguments, devices_of(arguments.workers))
+    devices = devices_of(arguments.workers, arguments.gpus_per_stage)
+    return make_executor(arguments.executor, arguments, devices)
 
 
 def plan(arguments: Arguments) -> int:
@@ -188,11 +189,16 @@ def clean(arguments: Arguments) -> int:
     return 0
 
 
-def devices_of(workers: int | None) -> list[str]:
-    """One slot a GPU, or one a core; ``workers`` changes the number of slots."""
+def devices_of(workers: int | None, gpus_per_stage: int = 1) -> list[str]:
+    """One slot a GPU (or group of GPUs), or one a core; ``workers`` changes their number."""
     if workers is not None and workers < 1:
         raise BenchError(f'--workers {workers}', 'at least 1')
     gpus = _gpus()
+    if gpus and gpus_per_stage > 1:
+        if len(gpus) < gpus_per_stage:
+            raise BenchError(f'--gpus-per-stage {gpus_per_stage}', f'at most {len(gpus)}')
+        starts = range(0, len(gpus) - gpus_per_stage + 1, gpus_per_stage)
+        return [','.join(gpus[i : i + gpus_per_stage]) for i in starts][:workers]
     if gpus:
         return [gpus[i % len(gpus)] for i in range(workers or len(gpus))]
     return ['cpu'] * (workers or len(os.sched_getaffinity(0)))

@@ -46,6 +46,9 @@ class Console:
 
     def stage(self, stage: Stage, state: str, reason: str) -> None:
         """One status line for a change of state."""
+        if state == 'planned':
+            self.say(f'  again    {stage.id}  {stage.title}\n           {reason}')
+            return
         if state == 'running':
             self.began[stage.id] = time.monotonic()
             self.say(f'  {self._colour("running", state)}  {stage.id}  {stage.title}')

@@ -36,7 +36,7 @@ VOLATILE_TOP = frozenset(
 VOLATILE_STAGE = frozenset(
     {
         'name', 'title', 'id', 'parents', 'grants', 'protected', 'guard', 'convert_from', 'origin',
-        'code_files', 'gate_counts',
+        'code_files', 'gate_counts', 'single_device',
     }
 )  # fmt: skip
 

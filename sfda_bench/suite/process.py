@@ -91,7 +91,8 @@ def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dic
         watcher.check()
     result = _facts(work_dir, time.monotonic() - began)
     result['guard'] = {'verdict': verdict, 'granted': list(stage.get('grants', []))}
-    write_text(work_dir / RESULT_NAME, json.dumps(result, indent=1))
+    if os.environ.get('RANK', '0') == '0':
+        write_text(work_dir / RESULT_NAME, json.dumps(result, indent=1))
     return result
 
 
@@ -109,9 +110,11 @@ def _guard(config: Any, work_dir: Path) -> Guard:
 def _run(config: Any, work_dir: Path, resume: bool) -> None:
     """A stock Runner on the config; training or testing is told by its data loader."""
     import torch
+    from mmengine.dist import is_main_process
     from mmengine.runner import Runner
 
     from sfda_bench.suite.engine.checkpoint import RESUME_NAME
+    from sfda_bench.suite.ranks import share_batch
 
     if not torch.cuda.is_available():
         torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
@@ -119,11 +122,13 @@ def _run(config: Any, work_dir: Path, resume: bool) -> None:
     saved = work_dir / RESUME_NAME
     if resume and 'train_dataloader' in config and saved.is_file():
         config.load_from, config.resume = str(saved), True
+    share_batch(config)
     import_custom(config)
     runner = Runner.from_cfg(config)
     if 'train_dataloader' in config:
         runner.train()
-        saved.unlink(missing_ok=True)
+        if is_main_process():
+            saved.unlink(missing_ok=True)
     else:
         runner.test()
 

@@ -104,7 +104,7 @@ def run_plan(
         prepare(stage, store)
 
     def note(stage: Stage, state: str, reason: str) -> None:
-        if state != 'running':
+        if state not in ('running', 'planned'):
             summary.ran.append((stage, state, reason))
         report(stage, state, reason)
 

@@ -38,15 +38,15 @@ def stage_main(root: str, stage_id: str, guard: bool, owner: int | None, device:
         stage_id: The stage.
         guard: Whether a sealed stage is sealed.
         owner: Process that must live for the stage to go on; ``None`` on a cluster.
-        device: GPU index, or ``'cpu'``.
+        device: GPU indices joined by commas, or ``'cpu'``; several run the stage on all of them.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ['CUDA_VISIBLE_DEVICES'] = '' if device == 'cpu' else device
+    os.environ['CUDA_VISIBLE_DEVICES'] = '' if device.startswith('cpu') else device
     store = Store(Path(root))
     _redirect(store.path(stage_id) / LOG_FILE)
     if owner is not None:
         threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
-    code = execute(store, stage_id, guard)
+    code = execute(store, stage_id, guard, ranks=device.count(',') + 1)
     sys.stdout.flush()
     sys.stderr.flush()
     # Skip interpreter shut-down: it takes seconds and can hang on loader workers.
@@ -66,9 +66,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
 
-def execute(store: Store, stage_id: str, guard: bool = True) -> int:
+def execute(store: Store, stage_id: str, guard: bool = True, ranks: int = 1) -> int:
     """Run a stage whose ``stage.json`` and config are written; returns the exit code."""
     from sfda_bench.suite.process import host, run_stage
+    from sfda_bench.suite.ranks import launch
 
     lock = store.try_lock(stage_id)
     if lock is None:
@@ -82,11 +83,14 @@ def execute(store: Store, stage_id: str, guard: bool = True) -> int:
         status.pid, status.host = os.getpid(), host()
         _set(store, status, 'running')
         try:
-            status.result = run_stage(store.path(stage_id) / CONFIG_FILE, guard)
+            _check_parents(store, status)
+            config = store.path(stage_id) / CONFIG_FILE
+            several = ranks > 1 and status.kind in ('adapt', 'train', 'score')
+            status.result = launch(config, ranks, guard) if several else run_stage(config, guard)
             status.outputs = _outputs(store.path(stage_id))
         except BaseException as error:
             traceback.print_exc()
-            _set(store, status, *_judge(error))
+            _set(store, status, *judge(error))
             return EXIT_FAILED
         _set(store, status, 'done')
         return 0
@@ -94,13 +98,29 @@ def execute(store: Store, stage_id: str, guard: bool = True) -> int:
         lock.release()
 
 
+def _check_parents(store: Store, status: StageStatus) -> None:
+    """Refuse to build on files that changed after they were written."""
+    for parent in status.parents:
+        changed = store.verify(parent)
+        if changed:
+            raise BenchError(
+                f'{store.path(parent) / changed[0]} is not what its stage wrote',
+                'the SHA-256 noted in its stage.json',
+                f'delete {store.path(parent)} and run the same command: the stage runs again',
+            )
+
+
 def _set(store: Store, status: StageStatus, state: State, reason: str = '') -> None:
     status.state, status.reason = state, reason
     store.write(status)
 
 
-def _judge(error: BaseException) -> tuple[State, str]:
+def judge(error: BaseException) -> tuple[State, str]:
     """State and reason of a stage that ended with ``error``."""
+    from sfda_bench.suite.ranks import RankError
+
+    if isinstance(error, RankError):
+        return error.state, error.reason  # type: ignore[return-value]
     from sfda_bench.suite.engine.watch import DivergedError
 
     if isinstance(error, DivergedError):

@@ -34,11 +34,14 @@ class LocalExecutor:
     Args:
         devices: One name a slot: GPU indices, or ``'cpu'`` several times.
         guard: Whether sealed stages are sealed.
+        retries: How often a stage whose process was killed is started again, alone on its slot.
     """
 
     devices: Sequence[str]
     guard: bool = True
+    retries: int = 1
     _states: dict[str, str] = field(default_factory=dict)
+    _tries: dict[str, int] = field(default_factory=dict)
 
     def run(self, stages: Sequence[Stage], store: Store, report: Report) -> None:
         """Run all stages; on an interrupt end them, note it, and raise again."""
@@ -114,11 +117,20 @@ class LocalExecutor:
                 continue
             status = store.status(job.stage.id)
             state = status.state if status else 'failed'
+            if state == 'running' and self._may_retry(job.stage.id):
+                self._states[job.stage.id] = 'planned'
+                waiting.append(job.stage)
+                report(job.stage, 'planned', f'{_death(code)}; trying again')
+                continue
             if state == 'running' or status is None:
                 self._note(store, job.stage, 'failed', _death(code), report)
                 continue
             self._states[job.stage.id] = state
             report(job.stage, state, status.reason)
+
+    def _may_retry(self, stage_id: str) -> bool:
+        self._tries[stage_id] = self._tries.get(stage_id, 0) + 1
+        return self._tries[stage_id] <= self.retries
 
     def _stop(self, running: list[_Running], store: Store, report: Report) -> None:
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
