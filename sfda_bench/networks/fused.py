@@ -61,7 +61,8 @@ class FusedViews(BaseTTAModel):
 
     def _native(self, logits: Tensor, samples: list) -> list[Tensor]:
         """Mirrored back and resized as the segmentor does it, then fused."""
-        done = self.module.postprocess_result(logits, copy.deepcopy(samples))
+        module: Any = self.module
+        done = module.postprocess_result(logits, copy.deepcopy(samples))
         found = [sample.seg_logits.data for sample in done]
         return [item.softmax(dim=0) for item in found] if self.fuse == 'softmax' else found
 
