@@ -104,7 +104,6 @@ _OUR_ACDC = dict(
     label=dict(pack=dict(sizes=[(960, 540), (1200, 675), (720, 405)])),
     adapt=dict(iters=5000, pack=dict(base_size=(960, 540), clean_size=(960, 540))),
 )
-_FACTORS = [1.0, 1.25, 0.75]
 profiles = dict(
     paper=dict(
         label=dict(overrides=dict(cityscapes_to_acdc=_OUR_ACDC['label'])),
@@ -115,11 +114,12 @@ profiles = dict(
         ),
     ),
     pocket=dict(
-        label=dict(pack=dict(sizes=_FACTORS)),
+        label=dict(pack=dict(sizes=[1.0, 1.25, 0.75])),
         adapt=_short(60, (64, 128), (240, 120), (192, 96)),
     ),
     camvid=dict(
-        label=dict(pack=dict(sizes=_FACTORS, mode='bilinear')),
+        # one pass instead of six: labelling would take longer than all the rest
+        label=dict(adapter=dict(flip=False), pack=dict(sizes=[1.0], mode='bilinear')),
         adapt=dict(
             _short(40, (192, 240), (600, 450), (480, 360), feature_layer='head_input'),
             batch_size=4,
