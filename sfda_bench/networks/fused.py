@@ -53,7 +53,7 @@ class FusedViews(BaseTTAModel):
         scores = self._native(segmentor.inference(inputs, metas), samples)
         if self.aux_weight:
             aux = segmentor.auxiliary_head
-            head = aux[0] if isinstance(aux, nn.ModuleList) else aux
+            head: Any = aux[0] if isinstance(aux, nn.ModuleList) else aux
             logits = head.predict(segmentor.extract_feat(inputs), metas, segmentor.test_cfg)
             extra = self._native(logits, samples)
             scores = [a + self.aux_weight * b for a, b in zip(scores, extra, strict=True)]
