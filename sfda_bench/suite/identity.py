@@ -212,13 +212,14 @@ def _is_registered(node: ast.ClassDef | ast.FunctionDef) -> bool:
 
 
 def modules_of(config: Any) -> set[str]:
-    """Modules of the package whose registered classes a config names by ``type``."""
+    """Modules of the package whose registered classes a config names by type or constructor."""
     names = registered_names()
     found: set[str] = set()
     if isinstance(config, Mapping):
-        kind = config.get('type')
-        if isinstance(kind, str) and kind.split('.')[-1] in names:
-            found.add(names[kind.split('.')[-1]])
+        for key in ('type', 'constructor'):
+            kind = str(config.get(key)).split('.')[-1]
+            if kind in names:
+                found.add(names[kind])
         for item in config.values():
             found |= modules_of(item)
     elif isinstance(config, (list, tuple)):

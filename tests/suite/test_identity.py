@@ -109,3 +109,8 @@ def test_modules_of_a_config_are_found_at_any_depth():
         'sfda_bench.methods.tent',
         'sfda_bench.networks.dlv2_head',
     }
+
+
+def test_an_optimiser_constructor_counts_as_code():
+    config = {'optim_wrapper': {'constructor': 'RepeatOptimWrapperConstructor'}}
+    assert identity.modules_of(config) == {'sfda_bench.networks.optim'}
