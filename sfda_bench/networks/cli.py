@@ -1,4 +1,4 @@
-"""``convert_checkpoint.py``: inspect a foreign checkpoint, or convert it to a plain mmseg one."""
+"""``convert_checkpoint.py``: inspect or convert a foreign checkpoint, or export one of ours."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config
 
 from sfda_bench.errors import BenchError, require_known
 from sfda_bench.networks.card import SourceScore, card_path
+from sfda_bench.networks.export import entry_checkpoint, export_model
 from sfda_bench.networks.formats import BY_NAME
 from sfda_bench.networks.inspect import branches_of, describe, inspect_checkpoint
 from sfda_bench.networks.write import Request, convert_file
@@ -23,6 +25,7 @@ _EPILOG = """examples:
   python tools/convert_checkpoint.py convert GTA5_baseline.pth --branches 4 \\
       --out data/weights/advent_gta5.pth --origin 'ADVENT release' \\
       --score gta5_to_cityscapes dlv2_caffe@1 cityscapes19@1 36.6
+  python tools/convert_checkpoint.py export --record results/records/camvid/ENTRY.json --out tent
 exit status: 0 done, 1 refused (message says why and what to do)"""
 
 
@@ -66,14 +69,29 @@ def parser() -> argparse.ArgumentParser:
         metavar=('TASK', 'INFERENCE', 'SCORING', 'MIOU'),
         help='a stated source-only score, checked by the gate before adaptation',
     )
+    _add_export(commands)
     return top
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        'export', help="write an entry's weights and a config for mmseg's own inference API"
+    )
+    origin = command.add_mutually_exclusive_group(required=True)
+    origin.add_argument('--record', type=Path, help='record of the entry (JSON)')
+    origin.add_argument('--checkpoint', type=Path, help='plain checkpoint of one of our networks')
+    command.add_argument('--runs', type=Path, default=Path('runs'), help='store (with --record)')
+    command.add_argument('--network', help='with --checkpoint')
+    command.add_argument('--inference', help='inference protocol, with --checkpoint')
+    command.add_argument('--out', type=Path, required=True, help='path without suffix')
+    command.add_argument('--json', action='store_true', help='machine-readable output')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(argv)
     try:
-        text, data = _inspect(args) if args.command == 'inspect' else _convert(args)
+        text, data = COMMANDS[args.command](args)
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1
@@ -121,6 +139,30 @@ def _convert(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if card.dropped_keys:
         lines.append(f'{card.dropped_keys} keys left out on purpose')
     return '\n'.join(lines), card.model_dump()
+
+
+def _export(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    if args.record:
+        name, task, inference, checkpoint = entry_checkpoint(args.record, args.runs)
+    elif args.network and args.inference:
+        name, task, inference, checkpoint = args.network, '', args.inference, args.checkpoint
+    else:
+        raise BenchError('--checkpoint alone', '--network and --inference with it')
+    require_known('network', name, network_models())
+    config = Config.fromfile(CONFIGS / f'{name}.py')
+    protocol = _protocol(inference.partition('@')[0])
+    weights, path = export_model(checkpoint, config.network, config.model, protocol, args.out, task)
+    text = f'{weights}\n{path}\nuse: mmseg.apis.init_model({str(path)!r}, {str(weights)!r})'
+    return text, {'checkpoint': str(weights), 'config': str(path)}
+
+
+def _protocol(name: str) -> dict[str, Any]:
+    folder = CONFIGS.parent / 'protocols' / 'inference'
+    require_known('inference protocol', name, [p.stem for p in folder.glob('*.yaml')])
+    return yaml.safe_load((folder / f'{name}.yaml').read_text())
+
+
+COMMANDS = {'inspect': _inspect, 'convert': _convert, 'export': _export}
 
 
 def _score(values: Sequence[str]) -> SourceScore:
