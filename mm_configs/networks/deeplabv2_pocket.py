@@ -18,7 +18,6 @@ network = dict(
         batch_size=4,
         crop_size=None,
         flip=True,
-        augment=[dict(type='PhotoMetricDistortion')],
         optim_wrapper=dict(
             type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-3, weight_decay=1e-4)
         ),
