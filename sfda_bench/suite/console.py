@@ -18,6 +18,7 @@ from sfda_bench.suite.run import Summary
 from sfda_bench.suite.stages import Plan, Stage
 from sfda_bench.suite.store import LOG_FILE, Store
 
+COLUMNS = ('stage', 'state', 'progress', 'images/s', 'loss', 'left', 'device', 'memory')
 _COLOURS = {'done': 32, 'running': 36, 'failed': 31, 'diverged': 31, 'skipped': 33}
 
 
@@ -140,7 +141,7 @@ class LiveConsole(Console):
             super().stage(stage, state, reason)
 
     def _table(self) -> Table:
-        table = Table('stage', 'state', 'progress', 'images/s', 'loss', 'left', box=None)
+        table = Table(*COLUMNS, box=None)
         shown = 0
         for stage_id, (state, _) in self.states.items():
             if state == 'running':
@@ -153,13 +154,15 @@ class LiveConsole(Console):
 
 def _cells(progress: dict[str, Any]) -> list[str]:
     if not progress:
-        return ['starting', '', '', '']
+        return ['starting', *[''] * 5]
     loss, speed = progress.get('loss'), progress.get('images_per_second')
     return [
         f'{progress["done"]}/{progress["total"]}',
         f'{speed:.1f}' if speed else '',
         f'{loss:.3f}' if loss is not None else '',
         f'{progress["eta_seconds"]:.0f} s',
+        progress.get('device', ''),
+        f'{progress["memory_mb"]:.0f} MB' if 'memory_mb' in progress else '',
     ]
 
 

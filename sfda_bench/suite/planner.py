@@ -10,7 +10,7 @@ from typing import Any
 
 from sfda_bench.data.fingerprint import split_fingerprint
 from sfda_bench.data.layout import image_dirs, require_root
-from sfda_bench.errors import BenchError
+from sfda_bench.networks.declare import check_inference
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
 from sfda_bench.suite import catalog, compose, pipelines
 from sfda_bench.suite.chain import Chain, resolve
@@ -88,13 +88,9 @@ class Planner:
     def _inference(self, block: Mapping[str, Any], task: str) -> InferenceProtocol:
         wanted = self.suite['inference']
         name = wanted if isinstance(wanted, str) else wanted[task]
-        if name not in block['inference']:
-            raise BenchError(
-                f'network {block["name"]} cannot be scored under the inference protocol {name}',
-                f'one of its protocols: {", ".join(block["inference"])}',
-                'choose another --network or --suite',
-            )
-        return load_inference(name)
+        inference = load_inference(name)
+        check_inference(block, inference.model_dump())
+        return inference
 
     # --- stages ---------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import platform
-import resource
 import socket
 import sys
 import time
@@ -182,18 +181,15 @@ def _convert(config: Any, work_dir: Path) -> None:
 
 
 def _facts(work_dir: Path, wall: float) -> dict[str, Any]:
-    import torch
+    from sfda_bench.suite.engine.progress import peak_memory_mb
 
     progress_file = work_dir / 'progress.json'
     progress = json.loads(progress_file.read_text()) if progress_file.is_file() else {}
     warnings_file = work_dir / 'warnings.json'
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    memory = peak_kb / 1024 if sys.platform != 'darwin' else peak_kb / 1024**2
-    gpu = torch.cuda.is_available()
     return {
         'wall_seconds': round(wall, 3),
         'images_per_second': progress.get('images_per_second'),
-        'peak_memory_mb': round(torch.cuda.max_memory_allocated() / 2**20 if gpu else memory, 1),
+        'peak_memory_mb': round(peak_memory_mb(), 1),
         'warnings': json.loads(warnings_file.read_text()) if warnings_file.is_file() else [],
         'versions': versions(),
         'hardware': hardware(),

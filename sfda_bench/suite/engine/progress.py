@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import sys
 import time
 from pathlib import Path
 
@@ -81,8 +83,22 @@ class ProgressHook(Hook):
             'images_per_second': round(self._images / spent, 3) if spent > 0 else None,
             'eta_seconds': round(spent / max(done - self._first, 1) * (total - done), 1),
             'loss': loss,
+            'device': _device(),
+            'memory_mb': round(peak_memory_mb(), 1),
         }
         write_text(Path(runner.work_dir) / PROGRESS_NAME, json.dumps(state))
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'
+
+
+def peak_memory_mb() -> float:
+    """Most memory taken so far: allocated on the GPU, or resident on a CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == 'darwin' else peak / 2**10
 
 
 def _batch_size(data_batch) -> int:
