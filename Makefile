@@ -27,7 +27,7 @@ suite: $(STAMP)  ## run the pocket suite and write its board
 	$(BIN)/python tools/make_leaderboard.py
 
 test: $(STAMP)  ## the default tests
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 
 board: $(STAMP)  ## write the leaderboards from the committed records
 	$(BIN)/python tools/make_leaderboard.py
@@ -47,7 +47,7 @@ format: $(STAMP)  ## ruff: format and mend
 	$(BIN)/ruff check --fix .
 
 slow: $(STAMP)  ## the long tests (slow, data)
-	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or data'
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope -m 'slow or data'
 
 clean:  ## remove caches (never runs/ or data/)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -12,6 +12,7 @@ import torch
 from sfda_bench.suite import catalog
 from sfda_bench.suite.compose import FINAL_NAME
 from sfda_bench.suite.method import Method
+from sfda_bench.suite.stages import Plan
 from tests.suite.conftest import Bench
 
 METHODS = catalog.names('methods')
@@ -34,8 +35,11 @@ def ran(pocket_root: Path, tmp_path_factory: pytest.TempPathFactory):
     """All methods on the tiny world, two iterations a stage."""
     bench = Bench(pocket_root, tmp_path_factory.mktemp('contract'))
     plans = {name: bench.plan(short(bench, name)) for name in METHODS}
+    merged = Plan('tiny', pocket_root, [], {})
     for plan in plans.values():
-        bench.run(plan)
+        merged.entries += plan.entries
+        merged.stages.update(plan.stages)
+    bench.run(merged)
     return bench, plans
 
 
