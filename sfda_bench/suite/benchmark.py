@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sfda_bench.suite.atomic import write_text, write_with
-from sfda_bench.suite.compose import ARTIFACTS, COUNTS_NAME, FINAL_NAME
+from sfda_bench.suite.compose import COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.plan import Selection, make_plan
 from sfda_bench.suite.run import prepare
 from sfda_bench.suite.selectors import MethodSelector
@@ -107,7 +107,7 @@ def _fake_results(plan: Plan, store: Store) -> None:
             write_text(path, 'weights')
         status = store.status(stage.id)
         if status is None:
-            raise RuntimeError(f'{ARTIFACTS}: {stage.id} was not prepared')
+            raise RuntimeError(f'stage {stage.id} was not prepared')
         status.state, status.outputs = 'done', {output: 'checksum'}
         status.result = {'wall_seconds': 1.0, 'guard': {'verdict': 'sealed', 'granted': []}}
         store.write(status)

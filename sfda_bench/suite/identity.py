@@ -102,8 +102,8 @@ def stage_id(
 # --- code fingerprint ---------------------------------------------------------------------------
 
 
-def code_fingerprint(roots: Iterable[str], extra_files: Iterable[Path] = ()) -> str:
-    """Fingerprint of the modules ``roots`` and all ``sfda_bench`` modules they import.
+def module_hashes(roots: Iterable[str], extra_files: Iterable[Path] = ()) -> dict[str, str]:
+    """Hash of each module in ``roots`` and of all ``sfda_bench`` modules they import, by name.
 
     Comments, docstrings and formatting do not count, so tidying up leaves results valid.
 
@@ -111,11 +111,6 @@ def code_fingerprint(roots: Iterable[str], extra_files: Iterable[Path] = ()) -> 
         roots: Dotted module names inside the package.
         extra_files: Files of methods that live outside the package.
     """
-    return digest(module_hashes(roots, extra_files))
-
-
-def module_hashes(roots: Iterable[str], extra_files: Iterable[Path] = ()) -> dict[str, str]:
-    """Hash of every module that counts into :func:`code_fingerprint`, by name."""
     parts = {name: module_hash(module_file(name)) for name in reachable(roots)}
     parts.update({f'file:{Path(p).name}': module_hash(Path(p)) for p in extra_files})
     return parts
