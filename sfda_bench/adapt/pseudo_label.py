@@ -29,9 +29,9 @@ from sfda_bench.adapt.selection import (
     with_prior,
 )
 from sfda_bench.adapt.thresholds import BINS, ConfidenceHistogram, Policy, Rounding
+from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError, DataError, require_known
 from sfda_bench.registry import METRICS
-from sfda_bench.suite.atomic import write_text
 
 THRESHOLDS_NAME = 'thresholds.json'
 LABELS_NAME = 'labels'

@@ -9,11 +9,11 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from sfda_bench.adapt.pseudo_label import Writer
+from sfda_bench.atomic import write_text
 from sfda_bench.data.cbst import class_balanced_score, select_by_score
 from sfda_bench.data.sampler import PositionedIndex
 from sfda_bench.errors import BenchError
 from sfda_bench.registry import DATASETS, METRICS
-from sfda_bench.suite.atomic import write_text
 
 
 @DATASETS.register_module()

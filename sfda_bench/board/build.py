@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sfda_bench.atomic import write_bytes, write_text
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.export import bibtex, csv, latex
 from sfda_bench.board.loading import load_items
@@ -13,7 +14,6 @@ from sfda_bench.board.reported import REPORTED, load_all
 from sfda_bench.board.site import pages as site_pages
 from sfda_bench.errors import BenchError
 from sfda_bench.scoring.statistics import SAMPLES
-from sfda_bench.suite.atomic import write_bytes, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / 'results'

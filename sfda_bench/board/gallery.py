@@ -18,13 +18,13 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from sfda_bench.atomic import write_bytes, write_text
 from sfda_bench.board.rows import Board, Row
 from sfda_bench.data.decode import read_raw_label, to_train_ids
 from sfda_bench.data.layout import label_encoding, list_split, require_root
 from sfda_bench.errors import BenchError
 from sfda_bench.labels import CAMVID_PALETTE, CITYSCAPES_PALETTE, IGNORE
 from sfda_bench.suite import catalog
-from sfda_bench.suite.atomic import write_bytes, write_text
 
 FOLDER = 'gallery'
 INDEX = 'index.json'

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfda_bench.suite.atomic import write_text, write_with
-from sfda_bench.suite.compose import COUNTS_NAME, FINAL_NAME
+from sfda_bench.atomic import write_text, write_with
+from sfda_bench.suite.names import COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.plan import Selection, make_plan
 from sfda_bench.suite.run import prepare
 from sfda_bench.suite.selectors import MethodSelector

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sfda_bench.scoring.scores import score
-from sfda_bench.suite.compose import COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.identity import PACKAGE_ROOT, digest
+from sfda_bench.suite.names import COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.record import (
     Code,
     Cost,

@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sfda_bench.scoring.protocols import InferenceProtocol
+from sfda_bench.suite.names import ARTIFACTS, COUNTS_NAME, FINAL_NAME, PREDICTIONS
 
 Config = dict[str, Any]
-
-FINAL_NAME = 'final.pth'
-COUNTS_NAME = 'counts.npz'
-ARTIFACTS = 'artifacts'
-PREDICTIONS = 'predictions'
 
 
 def _common(seed: int, stage: Config) -> Config:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from sfda_bench.atomic import write_text
 from sfda_bench.networks.gate import Variant, diagnose, passes, refusal
 from sfda_bench.scoring.confusion import mean_iou
 from sfda_bench.scoring.protocols import load_scoring
 from sfda_bench.scoring.scores import score
-from sfda_bench.suite.atomic import write_text
 from sfda_bench.suite.record import load_counts
 from sfda_bench.suite.store import GATE_NAME
 

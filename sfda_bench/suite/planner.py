@@ -12,7 +12,7 @@ from sfda_bench.data.fingerprint import split_fingerprint
 from sfda_bench.data.layout import image_dirs, require_root
 from sfda_bench.networks.declare import check_inference
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
-from sfda_bench.suite import catalog, compose, pipelines
+from sfda_bench.suite import catalog, compose, names, pipelines
 from sfda_bench.suite.chain import Chain, resolve
 from sfda_bench.suite.identity import decisive, digest, module_hashes, modules_of, stage_id
 from sfda_bench.suite.method import Method, merge
@@ -153,7 +153,7 @@ class Planner:
             'name': 'gate',
             'sealed': False,
             'gate': {**card, 'scoring': entry.scoring.ref, 'images': 20, 'network': block},
-            'gate_counts': str(self.store.path(scored) / compose.COUNTS_NAME),
+            'gate_counts': str(self.store.path(scored) / names.COUNTS_NAME),
             'origin': str(source.get('checkpoint', '')),
         }
         title = f'gate {self.stages[scored].title}'
@@ -191,7 +191,7 @@ class Planner:
 
     def final(self, parent: str | None) -> Path | None:
         """The checkpoint a stage hands on."""
-        return self.store.path(parent) / compose.FINAL_NAME if parent else None
+        return self.store.path(parent) / names.FINAL_NAME if parent else None
 
     def grants(self, spec: Mapping[str, Any]) -> list[str]:
         """Folders of a split's images, without labels."""

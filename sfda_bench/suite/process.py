@@ -19,8 +19,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
-from sfda_bench.suite.atomic import write_text
 from sfda_bench.suite.guard import Guard
 
 RESULT_NAME = 'result.json'
@@ -162,8 +162,8 @@ def _gate(config: Any, work_dir: Path) -> None:
 def _convert(config: Any, work_dir: Path) -> None:
     """Turn a published checkpoint into a plain one of our network, strictly."""
     from sfda_bench.networks.convert import convert_checkpoint
-    from sfda_bench.suite.compose import FINAL_NAME
     from sfda_bench.suite.engine.checkpoint import save_torch
+    from sfda_bench.suite.names import FINAL_NAME
     from sfda_bench.suite.store import sha256_file
 
     import_custom(config)

@@ -17,8 +17,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
-from sfda_bench.suite.atomic import write_text
 from sfda_bench.suite.process import RESULT_NAME, run_stage
 
 ERROR_NAME = 'error.json'

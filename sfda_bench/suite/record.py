@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from sfda_bench.suite.atomic import write_bytes, write_text
+from sfda_bench.atomic import write_bytes, write_text
 
 SCHEMA_VERSION = 1
 Track = Literal['source-free', 'black-box', 'test-time', 'uda', 'bound']

@@ -8,7 +8,7 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from sfda_bench.suite.atomic import write_text
+from sfda_bench.atomic import write_text
 from sfda_bench.suite.collect import is_complete, write_record
 from sfda_bench.suite.executors import Executor, Report
 from sfda_bench.suite.stages import Entry, Plan, Stage

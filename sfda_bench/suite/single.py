@@ -50,8 +50,8 @@ def main(kind: str, description: str | None, argv: Sequence[str] | None = None) 
 def _run(kind: str, arguments: argparse.Namespace) -> int:
     from mmengine.config import Config
 
+    from sfda_bench.atomic import write_text
     from sfda_bench.suite import compose
-    from sfda_bench.suite.atomic import write_text
     from sfda_bench.suite.process import run_stage
     from sfda_bench.suite.store import CONFIG_FILE
 

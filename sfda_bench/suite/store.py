@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
-from sfda_bench.suite.atomic import write_text
+from sfda_bench.atomic import write_text
 from sfda_bench.suite.record import Strict
 
 State = Literal[

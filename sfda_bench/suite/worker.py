@@ -13,9 +13,9 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
-from sfda_bench.suite.atomic import write_text
-from sfda_bench.suite.compose import ARTIFACTS, COUNTS_NAME, FINAL_NAME
+from sfda_bench.suite.names import ARTIFACTS, COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.store import (
     CONFIG_FILE,
     GATE_NAME,

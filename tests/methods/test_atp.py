@@ -13,9 +13,9 @@ from mmseg.structures import SegDataSample
 
 from sfda_bench.adapt.complementary import reliability_map
 from sfda_bench.adapt.curriculum import IGNORE
+from sfda_bench.adapt.ranking import ranking_score, split
 from sfda_bench.errors import BenchError
 from sfda_bench.methods.atp import ATPAlign, ATPPropagate, ATPRank, ATPTeach
-from sfda_bench.methods.intrada import ranking_score, split
 from sfda_bench.suite.compose import _schedulers
 from sfda_bench.suite.method import Method
 from sfda_bench.suite.plan import Selection, make_plan

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from sfda_bench.suite import catalog
-from sfda_bench.suite.compose import FINAL_NAME
 from sfda_bench.suite.method import Method
+from sfda_bench.suite.names import FINAL_NAME
 from sfda_bench.suite.stages import Plan
 from tests.suite.conftest import Bench
 

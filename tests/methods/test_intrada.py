@@ -11,10 +11,10 @@ from mmengine.optim import OptimWrapperDict
 
 from sfda_bench.adapt.adversarial import AdversarialAdapter, discrimination_loss
 from sfda_bench.adapt.discriminator import FCDiscriminator, domain_loss, self_information
+from sfda_bench.adapt.ranking import EntropyRankWriter, normaliser, ranking_score, split
 from sfda_bench.adapt.self_training_loss import label_loss
 from sfda_bench.errors import BenchError
 from sfda_bench.methods.advent import normalised_entropy
-from sfda_bench.methods.intrada import EntropyRankWriter, normaliser, ranking_score, split
 from tests.methods.helpers import plain
 
 PIXELS = torch.tensor(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sfda_bench.errors import BenchError, DataError, UnknownNameError
-from sfda_bench.suite.compose import FINAL_NAME
+from sfda_bench.suite.names import FINAL_NAME
 from sfda_bench.suite.record import load_counts, load_records
 
 METHODS = ('source_only', 'bn_adapt[iters=2]', 'tent[iters=3,batch_size=2]', 'oracle')

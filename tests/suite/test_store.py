@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sfda_bench.suite.atomic import write_text, write_with
+from sfda_bench.atomic import write_text, write_with
 from sfda_bench.suite.store import StageStatus, Store, sha256_file
 
 

@@ -13,11 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner.checkpoint import weights_to_cpu
 
+from sfda_bench.atomic import write_with
 from sfda_bench.registry import HOOKS
-from sfda_bench.suite.atomic import write_with
-
-RESUME_NAME = 'resume.pth'
-FINAL_NAME = 'final.pth'
+from sfda_bench.suite.names import FINAL_NAME, RESUME_NAME
 
 
 def rng_state() -> dict[str, Any]:

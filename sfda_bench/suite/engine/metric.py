@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
+from sfda_bench.atomic import write_with
 from sfda_bench.registry import METRICS
 from sfda_bench.scoring.confusion import confusion_counts, mean_iou
-from sfda_bench.suite.atomic import write_with
 
 
 @METRICS.register_module()

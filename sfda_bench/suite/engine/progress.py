@@ -12,8 +12,8 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
+from sfda_bench.atomic import write_text
 from sfda_bench.registry import HOOKS
-from sfda_bench.suite.atomic import write_text
 
 PROGRESS_NAME = 'progress.json'
 

@@ -9,8 +9,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from sfda_bench.atomic import write_text
 from sfda_bench.registry import HOOKS
-from sfda_bench.suite.atomic import write_text
 
 WARNINGS_NAME = 'warnings.json'
 
