@@ -77,10 +77,9 @@ def _methods(
         return [(m, {}) for m in found if tracks is None or m.card.track in tracks]
     chosen: list[tuple[Method, dict[str, Any]]] = []
     for selector in selectors:
-        outside = selector.name.endswith('.py')
         names = [selector.name]
-        if not outside:
-            names = match('method', [selector.name], catalog.names('methods'))
+        if not selector.name.endswith('.py'):
+            names = match('method', [selector.name], catalog.known('methods'))
         chosen += [(Method(name), dict(selector.params)) for name in names]
     return chosen
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import io
 import json
 import os
 import platform
 import socket
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -22,6 +20,8 @@ from typing import Any
 from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
 from sfda_bench.suite.guard import Guard
+from sfda_bench.suite.outside import import_file
+from sfda_bench.suite.outside import readable as code_folder
 
 RESULT_NAME = 'result.json'
 #: Packages that a number may depend on (the onedl ones or their originals).
@@ -104,7 +104,7 @@ def _guard(config: Any, work_dir: Path) -> Guard:
     readable = [Path(p) for p in config.stage.get('grants', [])]
     if config.load_from:
         readable.append(Path(config.load_from))
-    readable += [Path(p) for p in config.stage.get('code_files', [])]
+    readable += [code_folder(Path(p)) for p in config.stage.get('code_files', [])]
     return Guard(readable, [work_dir], [Path(p) for p in config.stage.get('protected', [])])
 
 
@@ -140,18 +140,7 @@ def import_custom(config: Any) -> None:
 
     import_modules_from_strings(**config.custom_imports)
     for path in config.stage.get('code_files', []):
-        _import_file(Path(path))
-
-
-def _import_file(path: Path) -> None:
-    """Import a method's Python file from outside the package."""
-    name = f'sfda_method_{path.stem}'
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BenchError(f'cannot import {path}', 'a Python file')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+        import_file(Path(path))
 
 
 def _gate(config: Any, work_dir: Path) -> None:
