@@ -159,5 +159,5 @@ def test_data_inside_a_methods_package_are_refused(tmp_path):
     from sfda_bench.suite.guard import Guard
 
     data = tmp_path / 'street_methods' / 'data'
-    with pytest.raises(BenchError, match='lies inside .*street_methods, which stays readable'):
+    with pytest.raises(BenchError, match=r'lies inside .*street_methods, which stays readable'):
         Guard([data.parent], [tmp_path / 'run'], [data]).seal()
