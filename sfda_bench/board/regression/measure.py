@@ -1,0 +1,91 @@
+"""From records to what the check compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sfda_bench.board.loading import Item, load_item
+from sfda_bench.board.regression.provenance import Facts
+from sfda_bench.suite.stages import Entry, Plan
+from sfda_bench.suite.store import Store
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One finished entry.
+
+    Attributes:
+        item: Its record with its counts.
+        speed: Images a second while adapting, against the reference of the same run (see
+            :func:`throughput`); ``None`` where nothing was adapted or the reference is not known.
+        facts: What is known of its stages, by id.
+    """
+
+    item: Item
+    speed: float | None = None
+    facts: Facts = field(default_factory=dict)
+
+    @property
+    def cell(self) -> str:
+        """Name of the entry without its seed."""
+        return cell_of(self.item.record.entry.slug)
+
+    @property
+    def seed(self) -> int:
+        """The entry's seed."""
+        return self.item.record.entry.seed
+
+    @property
+    def stages(self) -> list[tuple[str, str]]:
+        """(name, id) of each stage the entry rests on."""
+        return [(ref.name, ref.id) for ref in self.item.record.stages]
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """Library versions and hardware."""
+        return {'versions': self.item.record.versions, 'hardware': self.item.record.hardware}
+
+
+def cell_of(slug: str) -> str:
+    """``task__network__method`` of an entry's slug."""
+    return slug.rsplit('__s', 1)[0]
+
+
+def measure(path: Path, entry: Entry | None, plan: Plan | None, store: Store, facts: Facts):
+    """Read one entry's record.
+
+    Args:
+        path: The record.
+        entry: The planned entry; ``None`` if none has this name.
+        plan: Its plan.
+        store: Where its stages may lie.
+        facts: What is known of the plan's stages.
+    """
+    item = load_item(path)
+    ids = {ref.id for ref in item.record.stages}
+    known = {identity: facts[identity] for identity in ids if identity in facts}
+    speed = None
+    if entry is not None and plan is not None and set(entry.stages) <= ids:
+        speed = throughput(item, entry, plan, store)
+    return Measured(item, speed, known)
+
+
+def throughput(item: Item, entry: Entry, plan: Plan, store: Store) -> float | None:
+    """Speed of the slowest adapting stage relative to a plain network on the same machine.
+
+    The plain network is the source model: while it was trained or, if it came from elsewhere,
+    while it was scored.
+    """
+    cost = item.record.cost
+    if not cost.images_per_second:
+        return None
+    source = plan.stages[entry.stages[0]]
+    loader = source.config.get('train_dataloader')
+    if loader is not None and cost.source_wall_seconds:
+        images = loader['batch_size'] * source.config['train_cfg']['max_iters']
+        return cost.images_per_second * cost.source_wall_seconds / images
+    scored = store.status(entry.source_score)
+    reference = scored.result.get('images_per_second') if scored else None
+    return cost.images_per_second / reference if reference else None
