@@ -3,8 +3,8 @@
 A fence says how its block is checked:
 
 * ``bash``: run in a copy of the repository whose pocket world is tiny.
-* ``bash expect="fails"``: run; it must fail.
-* ``bash needs="data"`` (or ``gpu``, ``slurm``, ``time``, ``network``): every command's flags are
+* ``bash {expect="fails"}``: run; it must fail.
+* ``bash {needs="data"}`` (or ``gpu``, ``slurm``, ``time``, ``network``): every command's flags are
   parsed; the long tests run those that need data or SLURM.
 * ``python title="path"``, ``yaml title="path"``: the file is written there (in the copy).
 * ``python``: run.

@@ -14,8 +14,15 @@ import pytest
 from tests import documents
 from tests.documents import PAGES, ROOT, Copy, blocks, declared
 
-RUN = [page for page in PAGES if any(not b.needs and b.language != 'text' for b in blocks(page))]
+#: Pages that show over again what others run: parsed by default, run among the long tests.
+AGAIN = ('README', 'add_method', 'reading', 'regression')
+RUN = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in AGAIN else [])
+    for page in PAGES
+    if any(not block.needs and block.language != 'text' for block in blocks(page))
+]
 EVERY = [block for page in PAGES for block in blocks(page)]
+PARSED = [b for b in EVERY if b.needs or (b.language == 'bash' and b.page.stem in AGAIN)]
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +36,7 @@ def test_every_block_says_how_it_is_checked():
     assert len(EVERY) > 40
 
 
-@pytest.mark.parametrize('page', RUN, ids=lambda p: p.stem)
+@pytest.mark.parametrize('page', RUN)
 def test_the_blocks_of_a_page_run(page, copy):
     """In order, in one copy of the repository that all pages share."""
     for block in blocks(page):
@@ -37,7 +44,7 @@ def test_the_blocks_of_a_page_run(page, copy):
             copy.run(block)
 
 
-@pytest.mark.parametrize('block', [b for b in EVERY if b.needs], ids=str)
+@pytest.mark.parametrize('block', PARSED, ids=str)
 def test_the_flags_of_a_block_that_is_not_run_parse(block, monkeypatch):
     documents.parse(block, monkeypatch)
 
