@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 JOBS ?= 2
 
-.PHONY: help install suite test board lint format types check slow clean
+.PHONY: help install suite test board docs lint format types check slow clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: $(STAMP)  ## the default tests
 
 board: $(STAMP)  ## write the leaderboards from the committed records
 	$(BIN)/python tools/make_leaderboard.py
+
+docs: $(STAMP)  ## build the documentation into build/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(STAMP)  ## ruff: lint and format check
 	$(BIN)/ruff check .
