@@ -259,7 +259,8 @@ def update(
         if old is None:
             moved.append((slug, None, now, 'new'))
         elif old.counts_sha256 != item.item.record.counts_sha256:
-            moved.append((slug, old.miou, now, '; '.join(rows[slug].reasons) or 'within noise'))
+            because = '; '.join(rows[slug].reasons) if rows[slug].moved else 'within noise'
+            moved.append((slug, old.miou, now, because))
     for cell_name, seeds in fresh.items():
         cell = baseline.sheet.cells[cell_name]
         cell.seeds = {seed: cell.seeds[seed] for seed in sorted(seeds)}
