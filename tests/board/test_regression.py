@@ -127,6 +127,9 @@ def test_a_large_drop_is_an_alarm_and_a_small_one_is_not(archive, capsys):
     before = archive.alter('tent')
     assert before - archive.alter('tent', worse(0.01)) < 1
     assert archive.call() == 0
+    archive.alter('tent', worse(0.02))
+    assert archive.call() == 0
+    assert 'within noise' in capsys.readouterr().out
     archive.alter('tent', worse(0.2))
     assert archive.call() == 2
     out = capsys.readouterr().out

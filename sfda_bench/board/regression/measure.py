@@ -86,7 +86,7 @@ def throughput(entry: Entry, plan: Plan, store: Store) -> float | None:
     if len(results) != len(known) or len(known) < 2:
         return None
     for name in ('images_per_cpu_second', 'images_per_second'):
-        speeds = [result.get(name) for result in results]
-        if speeds[0] and all(speeds):
+        speeds = [float(result.get(name) or 0) for result in results]
+        if all(speeds):
             return min(speeds[1:]) / speeds[0]
     return None
