@@ -112,9 +112,17 @@ def _reduce(
     )
 
 
-def load_items(folder: Path) -> list[Item]:
-    """All records below ``folder``, sorted by path; an absent folder holds none."""
-    return [load_item(path) for path in sorted(Path(folder).rglob('*.json'))]
+def load_items(folders: Path | Iterable[Path]) -> list[Item]:
+    """All records below one or several folders, sorted by path; an absent folder holds none.
+
+    An entry that several folders have counts once, as the last of them says.
+    """
+    folders = [folders] if isinstance(folders, (str, Path)) else list(folders)
+    found = {}
+    for folder in folders:
+        for path in sorted(Path(folder).rglob('*.json')):
+            found[path.relative_to(folder)] = path
+    return [load_item(path) for _, path in sorted(found.items())]
 
 
 def unique(values: Iterable[str]) -> list[str]:

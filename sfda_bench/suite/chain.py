@@ -48,7 +48,8 @@ class Chain:
         Args:
             spec: ``name``, ``kind`` (``adapt``: trains an adapter; ``label``: one pass over the
                 target that writes files; ``train``: trains the plain network on true labels, for
-                bounds), ``init`` (``'last'``, ``'scratch'`` or a stage's name), and the kind's own.
+                bounds), ``init`` (``'last'``, ``'scratch'``, ``'initial'`` = the network's
+                ImageNet-type weights if it has some, or a stage's name), and the kind's own.
         """
         spec = copy.deepcopy(spec)
         kind = require_known('stage kind', spec.pop('kind', 'adapt'), KINDS)
@@ -67,6 +68,8 @@ class Chain:
             return None
         if init == 'last':
             return self.weights
+        if init == 'initial' and init not in self.named:
+            self.named[init] = self.planner.initial(self.network, self.entry.key.seed)
         return self.named[require_known('stage to start from', init, self.named)]
 
     # --- kinds ----------------------------------------------------------------------------------
@@ -190,7 +193,8 @@ class Chain:
         spec = self.entry.task['source']
         sized = {**recipe, 'input_size': recipe.get('source_size')}
         sized = self.planner.sized({k: v for k, v in sized.items() if v is not None}, spec)
-        pipeline = pipelines.train_pipeline(sized, self.network['network'], labelled=True)
+        block = self.network['network']
+        pipeline = pipelines.train_pipeline(sized, block, True, block.get('classes'))
         dataset = pipelines.dataset_config(spec, self.planner.data_root, pipeline)
         root = dataset['data_root']
         if subset:

@@ -174,11 +174,30 @@ def convert_config(model: Config, source: Mapping[str, Any], data_root: Path) ->
         'kind': 'source',
         'name': 'source',
         'sealed': False,
-        'convert': {'sha256': source['sha256'], 'converter': source['converter']},
+        'convert': {'sha256': source.get('sha256'), 'converter': source['converter']},
         'convert_from': str(Path(data_root) / source['checkpoint']),
         'origin': source.get('origin', ''),
     }
     config = _common(0, stage)
+    config['model'] = copy.deepcopy(model)
+    return config
+
+
+def initial_config(model: Config, init: Mapping[str, Any], seed: int, data_root: Path) -> Config:
+    """Config of a stage that makes a network's initial weights: drawn, or ImageNet-type ones.
+
+    Args:
+        model: The plain segmentor; heads, and whatever the file lacks, are drawn.
+        init: As the source of :func:`convert_config`; empty = everything is drawn.
+        seed: Seed of the draws.
+        data_root: Folder of all data sets.
+    """
+    stage: Config = {'kind': 'source', 'name': 'initial', 'sealed': False, 'initial': {}}
+    if init:
+        stage['initial'] = {'sha256': init.get('sha256'), 'converter': init['converter']}
+        stage['convert_from'] = str(Path(data_root) / init['checkpoint'])
+        stage['origin'] = init.get('origin', '')
+    config = _common(seed, stage)
     config['model'] = copy.deepcopy(model)
     return config
 
@@ -217,7 +236,7 @@ def score_config(
     model: Config,
     dataset: Config,
     protocol: InferenceProtocol,
-    task: Mapping[str, Any],
+    prediction_map: Sequence[int] | None,
     num_classes: int,
     stage: Config,
     load_from: Path,
@@ -229,7 +248,7 @@ def score_config(
         model: The plain segmentor.
         dataset: Resolved, labelled data-set config.
         protocol: How to predict.
-        task: The task block (``prediction_map``).
+        prediction_map: Class of the label space of each output, ``None`` = the outputs themselves.
         num_classes: Classes of the label space.
         stage: Our own block.
         load_from: The checkpoint to score.
@@ -251,7 +270,7 @@ def score_config(
         test_evaluator={
             'type': 'ConfusionMetric',
             'num_classes': num_classes,
-            'prediction_map': task.get('prediction_map'),
+            'prediction_map': prediction_map,
             'out_file': COUNTS_NAME,
             'save_predictions': PREDICTIONS,
         },

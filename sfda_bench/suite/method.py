@@ -64,6 +64,11 @@ class Method:
             raise BenchError(f'{self.file} names the code file {path}', f'an existing {found}')
         return found
 
+    def spec(self) -> dict[str, Any]:
+        """``stages``, ``profiles`` and ``skip`` as the config has them (a copy)."""
+        parts = {'stages': self._stages, 'profiles': self._profiles, 'skip': self._skip}
+        return copy.deepcopy(parts)
+
     @property
     def sealed(self) -> bool:
         """Whether the method's stages must not read labels or source data."""
