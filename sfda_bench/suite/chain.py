@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_bench.errors import BenchError, require_known
-from sfda_bench.suite import compose, pipelines, streams
+from sfda_bench.suite import black_box, compose, pipelines, streams
 from sfda_bench.suite.stages import Entry
 
 if TYPE_CHECKING:
@@ -53,12 +53,21 @@ class Chain:
             spec: ``name``, ``kind`` (``adapt``: trains an adapter; ``label``: one pass over the
                 target that writes files; ``train``: trains the plain network on true labels, for
                 bounds; ``stream``: see :mod:`~sfda_bench.suite.streams`), ``init`` (``'last'``,
-                ``'scratch'`` or a stage's name), and the kind's own.
+                ``'scratch'`` or a stage's name), ``vendor`` (see
+                :mod:`~sfda_bench.suite.black_box`), and the kind's own.
         """
         spec = copy.deepcopy(spec)
         kind = require_known('stage kind', spec.pop('kind', 'adapt'), KINDS)
         init = spec.pop('init', 'scratch' if kind == 'train' else 'last')
         parent = self._parent(init)
+        black_box.check(
+            self.entry.method,
+            spec,
+            kind,
+            vendor=bool(spec.pop('vendor', False)),
+            from_source=parent == self.named['source'],
+            reads=references(spec),
+        )
         build = {'adapt': self._adapt, 'label': self._label, 'train': self._train}
         name = spec['name']
         stage_id = build[kind](spec, parent) if kind in build else streams.add(self, spec, parent)
@@ -155,8 +164,8 @@ class Chain:
         Args:
             data: ``'target'``; ``'source'`` (labelled; not for sealed methods; as
                 ``dict(type='source', subset=dict(portion=, seed=))`` a random part);
-                ``dict(type='target', labels=<folder>, sample_list=<file>)``; or
-                ``dict(pair=dict(<name>=<one of these>, ...))``.
+                ``dict(type='target', labels=<folder>, confidence=<folder>, sample_list=<file>)``
+                (each optional); or ``dict(pair=dict(<name>=<one of these>, ...))``.
             recipe: For the pipeline.
         """
         if isinstance(data, str):
@@ -180,6 +189,9 @@ class Chain:
         )
         if labels is not None:
             dataset.update(type='PseudoLabelledTarget', label_dir=labels)
+        if data.get('confidence'):
+            dataset['confidence_dir'] = data['confidence']
+            dataset['pipeline'] = pipelines.with_confidence(pipeline)
         spec = self.entry.task['target_train']
         return dataset, {'adapt': self.planner.data(spec, False)}, self.planner.grants(spec)
 
@@ -206,12 +218,14 @@ class Chain:
 
     def block(self, kind: str, name: str, grants: Sequence[str]) -> Spec:
         """Our own block of a stage's config."""
+        # what other stages learned from the source's weights is as good as these
+        hidden = [str(self.planner.store.root)] if black_box.is_black_box(self.entry.method) else []
         return {
             'kind': kind,
             'name': name,
             'sealed': self.entry.method.sealed,
             'grants': list(grants),
-            'protected': [str(self.planner.data_root)],
+            'protected': [str(self.planner.data_root), *hidden],
         }
 
     def register(self, config: Spec, name: str, parent: str | None, data: Spec) -> str:
