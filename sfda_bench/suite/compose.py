@@ -200,7 +200,7 @@ def initial_config(model: Config, init: Mapping[str, Any], seed: int, data_root:
         stage['initial'] = {'sha256': init.get('sha256'), 'converter': init['converter']}
         stage['convert_from'] = str(Path(data_root) / init['checkpoint'])
         stage['origin'] = init.get('origin', '')
-    config = _common(seed, stage)
+    config = common(seed, stage)
     config['model'] = copy.deepcopy(model)
     return config
 

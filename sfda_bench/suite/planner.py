@@ -15,7 +15,7 @@ from sfda_bench.networks.declare import (
     check_declaration,
     check_inference,
     for_task,
-    output_ids,
+    prediction_map,
 )
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
 from sfda_bench.suite import catalog, compose, names, pipelines, streams
@@ -197,7 +197,7 @@ class Planner:
             model=network['model'],
             dataset=pipelines.dataset_config(target, self.data_root, pipeline),
             protocol=entry.inference,
-            prediction_map=entry.task.get('prediction_map') or output_ids(network['network']),
+            prediction_map=prediction_map(network['network'], entry.task),
             num_classes=len(entry.scoring.labels),
             stage={
                 'kind': 'score',

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_bench.errors import BenchError, require_known
+from sfda_bench.networks.declare import prediction_map
 from sfda_bench.suite import compose, pipelines
 from sfda_bench.suite.method import Method
 from sfda_bench.suite.names import ARTIFACTS, COUNTS_NAME, PREDICTIONS
@@ -126,7 +127,7 @@ def score(planner: Planner, entry: Entry, chain: Chain) -> str:
             **chain.flow,
             'pipeline': _pipeline(steps, True),
         },
-        prediction_map=entry.task.get('prediction_map'),
+        channel_classes=prediction_map(chain.network['network'], entry.task),
         num_classes=len(entry.scoring.labels),
         stage={
             'kind': 'score',
@@ -191,7 +192,7 @@ def replay_config(
     *,
     folder: str,
     dataset: Spec,
-    prediction_map: list[int] | None,
+    channel_classes: list[int] | None,
     num_classes: int,
     stage: Spec,
     workers: int = 0,
@@ -201,7 +202,7 @@ def replay_config(
     Args:
         folder: Where they are.
         dataset: The labelled stream.
-        prediction_map: As in the task.
+        channel_classes: See :func:`~sfda_bench.networks.declare.prediction_map`.
         num_classes: Classes of the label space.
         stage: Our own block.
         workers: Loader workers.
@@ -214,7 +215,7 @@ def replay_config(
         test_evaluator={
             'type': 'ConfusionMetric',
             'num_classes': num_classes,
-            'prediction_map': prediction_map,
+            'prediction_map': channel_classes,
             'out_file': COUNTS_NAME,
             'save_predictions': PREDICTIONS,
         },
