@@ -39,6 +39,8 @@ class Adapter(BaseSegmentor):
 
     #: Modules that are loaded from a plain source checkpoint (a teacher adds its name).
     student_like: tuple[str, ...] = ('student',)
+    #: Passes of a step for the benchmark: student forward and backward, frozen network forward.
+    passes: tuple[int, int] = (1, 0)
 
     def __init__(
         self,
@@ -85,16 +87,16 @@ class Adapter(BaseSegmentor):
     def logits(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Student logits (N, C, h, w) at feature resolution, or at ``size`` = (H, W) if given."""
         output = self.student.decode_head(self.student.extract_feat(images))
+        self.note_prediction(output)
         if size is not None:
             output = nn.functional.interpolate(
                 output, size=size, mode='bilinear', align_corners=self.align_corners
             )
-        self.note_prediction(output)
         return output
 
     @torch.no_grad()
     def note_prediction(self, logits: Tensor) -> None:
-        """Keep the class histogram of ``logits`` for the early warnings."""
+        """Keep the class histogram of ``logits``, at any resolution, for the early warnings."""
         labels = logits.detach().argmax(dim=1).flatten()
         self.prediction_histogram = torch.bincount(labels, minlength=logits.shape[1])
 

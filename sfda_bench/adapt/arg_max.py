@@ -35,6 +35,15 @@ class Room:
         return bits
 
 
+def confidences_and_labels(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`confidence_and_label` of a batch (N, C, H, W): two maps (N, H, W)."""
+    if probabilities.device.type != 'cpu':
+        confidence, labels = probabilities.max(dim=1)
+        return confidence, labels
+    pairs = [confidence_and_label(maps) for maps in probabilities]
+    return torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+
+
 def confidence_and_label(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     """Largest probability and its class, int64 (the first of equal ones), of maps (C, H, W)."""
     flat, shape = probabilities.flatten(1), probabilities.shape[1:]
