@@ -18,8 +18,11 @@ COMMANDS = {
     'status': 'state of every entry',
     'collect': 'write the records of finished entries without running anything',
     'explain': 'explain ENTRY: its stages, ids, what each depends on, and what moved',
+    'list': 'list [KIND]: tasks, networks, methods (ours and installed), suites there are',
+    'new-method': 'new-method NAME --like tent [--outside DIR]: files of a method of your own',
     'clean': 'list stages that no entry of the suite and no record needs; --yes removes them',
 }
+TAKES_NAME = ('explain', 'list', 'new-method')
 EPILOG = """
 commands:
 {commands}
@@ -33,12 +36,15 @@ examples:
   python tools/run_suite.py explain gta5_to_cityscapes__deeplabv2_pocket__tent__s0
   python tools/run_suite.py --suite paper --all --data-root DIR --executor slurm \\
       --slurm-partition gpu --slurm-gpus 1
+  python tools/run_suite.py new-method mine --like tent
+  python tools/run_suite.py new-method mine --like tent --outside ~/mine
+  python tools/run_suite.py --method ~/mine/mine.py source_only
 """
 
 
 def build_parser(program: str = 'sfda-bench') -> argparse.ArgumentParser:
     """The arguments of ``run_suite``."""
-    lines = '\n'.join(f'  {name:<9} {text}' for name, text in COMMANDS.items())
+    lines = '\n'.join(f'  {name:<11} {text}' for name, text in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog=program,
         usage='%(prog)s [command] [options]',
@@ -52,6 +58,11 @@ def build_parser(program: str = 'sfda-bench') -> argparse.ArgumentParser:
     _add_selection(parser)
     _add_places(parser)
     _add_execution(parser)
+    new = parser.add_argument_group('new-method')
+    new.add_argument(
+        '--like', default='tent', metavar='METHOD', help='start from it (default tent)'
+    )
+    new.add_argument('--outside', type=Path, metavar='DIR', help='write into DIR, not here')
     return parser
 
 
@@ -139,7 +150,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     from sfda_bench.suite import commands
 
     require_known('command', arguments.command, COMMANDS)
-    if arguments.entry and arguments.command != 'explain':
+    if arguments.entry and arguments.command not in TAKES_NAME:
         raise BenchError(
             f'{arguments.command} {arguments.entry}',
             'selectors as flags: --task, --network, --method, --seed',
@@ -147,7 +158,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.all and (arguments.task or arguments.network or arguments.method):
         raise BenchError('--all together with --task, --network or --method', 'one of the two')
     name = 'plan' if arguments.dry_run else arguments.command
-    return getattr(commands, name)(arguments)
+    return getattr(commands, {'list': 'members'}.get(name, name.replace('-', '_')))(arguments)
 
 
 if __name__ == '__main__':

@@ -49,6 +49,9 @@ SYNTHIA16 = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18)
 SYNTHIA13 = (0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18)
 """The 13-class list of the literature: SYNTHIA16 without wall, fence, pole."""
 
+CLASS_SETS = {'synthia16': SYNTHIA16}
+"""Train id of each output of a network that has fewer outputs than 19, by the set's name."""
+
 CAMVID_CLASSES = (
     'sky', 'building', 'pole', 'road', 'pavement', 'tree', 'signsymbol', 'fence', 'car',
     'pedestrian', 'bicyclist',

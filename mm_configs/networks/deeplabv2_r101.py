@@ -1,6 +1,6 @@
 # DeepLabV2 with the Caffe ResNet-101 of the AdaptSegNet / ADVENT line, all four branches summed.
 # Source recipe: 80 000 iterations of a 200 000-iteration poly schedule, whole images, batch 1; the
-# last iterate, not the best. The lineage's Gaussian blur (p 0.5, radius 0-1) is not applied.
+# last iterate, not the best.
 network = dict(
     name='deeplabv2_r101',
     title='DeepLabV2 (Caffe ResNet-101)',
@@ -13,14 +13,21 @@ network = dict(
     ),
     align_corners=True,
     num_classes=19,
+    # the line trains 16 outputs where the source is SYNTHIA
+    classes=dict(synthia_to_cityscapes='synthia16'),
     inference=['dlv2_caffe', 'dlv2_caffe_msflip', 'dlv2_caffe_1536', 'pocket'],
     source=dict(
         # ImageNet + COCO weights of the lineage; the input size comes from the suite
-        init=dict(checkpoint='weights/deeplabv2_r101_init.pth', converter='dlv2_scale_init'),
+        init=dict(
+            checkpoint='weights/deeplabv2_r101_init.pth',
+            converter='dlv2_scale_init',
+            origin='DeepLab_resnet_pretrained_init-f81d91e8.pth of the AdaptSegNet code',
+        ),
         iters=80000,
         batch_size=1,
         crop_size=None,
         flip=True,
+        augment=[dict(type='RandomBlur', prob=0.5, radius=(0.0, 1.0))],
         optim_wrapper=dict(
             type='OptimWrapper',
             optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),

@@ -8,6 +8,7 @@ network = dict(
     source=dict(
         iters=120000,
         flip=False,
+        augment=[],
         optim_wrapper=dict(paramwise_cfg=dict(custom_keys=dict(auxiliary_head=dict(lr_mult=10.0)))),
         param_scheduler=[
             dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=250000, by_epoch=False)

@@ -7,6 +7,11 @@ network = dict(
     title='DeepLabV2 (torchvision ResNet-101)',
     align_corners=True,
     inference=['pocket'],
-    source=dict(init=dict(checkpoint='weights/resnet101_torchvision.pth')),
+    source=dict(
+        init=dict(
+            checkpoint='weights/resnet101_torchvision.pth',
+            origin='resnet101 of torchvision (ImageNet)',
+        )
+    ),
 )
 model = dict(backbone=dict(type='ResNet'), decode_head=dict(align_corners=True))

@@ -14,7 +14,11 @@ network = dict(
     num_classes=19,
     inference=['daformer', 'acdc_daformer', 'camvid', 'pocket'],
     source=dict(
-        init=dict(checkpoint='weights/resnet101_v1c.pth', converter='resnet_imagenet'),
+        init=dict(
+            checkpoint='weights/resnet101_v1c.pth',
+            converter='resnet_imagenet',
+            origin='resnet101_v1c of OpenMMLab (ImageNet)',
+        ),
         iters=40000,
         batch_size=2,
         crop_size=(640, 640),

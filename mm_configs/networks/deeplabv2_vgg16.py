@@ -4,7 +4,13 @@ _base_ = './deeplabv2_r101.py'
 network = dict(
     name='deeplabv2_vgg16',
     title='DeepLabV2 (VGG16)',
-    source=dict(init=dict(checkpoint='weights/vgg16_caffe.pth', converter='vgg_imagenet')),
+    source=dict(
+        init=dict(
+            checkpoint='weights/vgg16_caffe.pth',
+            converter='vgg_imagenet',
+            origin='VGG16 in Caffe convention (ImageNet)',
+        )
+    ),
 )
 model = dict(
     backbone=dict(_delete_=True, type='DeepLabVGG16'),

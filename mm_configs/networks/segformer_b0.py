@@ -4,7 +4,9 @@ _base_ = './segformer_b5.py'
 network = dict(
     name='segformer_b0',
     title='SegFormer (MiT-B0)',
-    source=dict(init=dict(checkpoint='weights/mit_b0.pth')),
+    source=dict(
+        init=dict(checkpoint='weights/mit_b0.pth', origin='mit_b0.pth of SegFormer (ImageNet-1k)')
+    ),
 )
 model = dict(
     backbone=dict(embed_dims=32, num_layers=[2, 2, 2, 2]),

@@ -13,7 +13,11 @@ network = dict(
     num_classes=19,
     inference=['daformer', 'acdc_daformer', 'camvid', 'pocket'],
     source=dict(
-        init=dict(checkpoint='weights/mit_b5.pth', converter='mit_imagenet'),
+        init=dict(
+            checkpoint='weights/mit_b5.pth',
+            converter='mit_imagenet',
+            origin='mit_b5.pth of SegFormer (ImageNet-1k)',
+        ),
         iters=40000,
         batch_size=2,
         crop_size=(640, 640),

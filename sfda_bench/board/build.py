@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sfda_bench.atomic import write_bytes, write_text
@@ -10,7 +11,7 @@ from sfda_bench.board.export import bibtex, csv, latex
 from sfda_bench.board.loading import load_items
 from sfda_bench.board.markdown import readme
 from sfda_bench.board.pages import board_page, reported_page
-from sfda_bench.board.reported import REPORTED, load_all
+from sfda_bench.board.reported import REPORTED, load_all, with_outside
 from sfda_bench.board.site import pages as site_pages
 from sfda_bench.errors import BenchError
 from sfda_bench.scoring.statistics import SAMPLES
@@ -25,7 +26,7 @@ VENDORED = ('assets/plotly-basic.min.js', 'assets/LICENSE.plotly.txt')
 
 
 def build(
-    records: Path,
+    records: Path | Sequence[Path],
     samples: int = SAMPLES,
     reported_folder: Path = REPORTED,
     site: Path = RESULTS / SITE,
@@ -33,13 +34,14 @@ def build(
     """All generated files: path relative to the output folder -> text.
 
     Args:
-        records: Folder of records.
+        records: Folders of records.
         samples: Bootstrap samples.
         reported_folder: Folder of reported numbers.
         site: Folder of the site, for the galleries that lie in it.
     """
-    reported = load_all(reported_folder)
-    boards = make_boards(load_items(records), samples, reported)
+    items = load_items(records)
+    reported = with_outside(load_all(reported_folder), [i.record.entry.method for i in items])
+    boards = make_boards(items, samples, reported)
     files = {
         'README.md': readme(boards),
         'boards/reported.md': reported_page(boards, reported),

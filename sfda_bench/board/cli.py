@@ -13,7 +13,7 @@ from sfda_bench.board.build import RESULTS, ROOT, build, check, write
 from sfda_bench.board.explain import explain
 from sfda_bench.board.loading import load_item, load_items
 from sfda_bench.board.markdown import heading
-from sfda_bench.board.reported import REPORTED, lint, load_all
+from sfda_bench.board.reported import REPORTED, lint, load_all, with_outside
 from sfda_bench.board.submission import SERVERS
 from sfda_bench.board.text import number
 from sfda_bench.errors import BenchError, require_known
@@ -25,7 +25,21 @@ def leaderboard_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='make_leaderboard', description='Write results/README.md and its pages from records.'
     )
-    parser.add_argument('--records', type=Path, default=RESULTS / 'records', metavar='DIR')
+    parser.add_argument(
+        '--records',
+        type=Path,
+        nargs='+',
+        default=[RESULTS / 'records'],
+        metavar='DIR',
+        help='folders of records; of an entry in several, the last counts',
+    )
+    parser.add_argument(
+        '--method',
+        nargs='+',
+        default=[],
+        metavar='FILE.py',
+        help='configs of methods outside the repository: their titles, cards and <name>.yaml',
+    )
     parser.add_argument('--out', type=Path, default=RESULTS, metavar='DIR')
     parser.add_argument(
         '--check', action='store_true', help='write nothing; exit 1 if a committed page differs'
@@ -77,6 +91,8 @@ def make_leaderboard(argv: Sequence[str] | None = None) -> int:
     """Run ``make_leaderboard``; returns the exit status."""
     args = leaderboard_parser().parse_args(argv)
     try:
+        for path in args.method:
+            catalog.add(path)
         if args.lint:
             lint_reported()
         elif args.compare:
@@ -104,14 +120,14 @@ def _pages(args: argparse.Namespace) -> None:
         print(f'{args.out / "README.md"} ({len(files)} pages)')
 
 
-def explain_text(records: Path, method: str) -> str:
+def explain_text(records: Path | Sequence[Path], method: str) -> str:
     """Suspects of every row of a method that has a reported number for its task."""
     items = [i for i in load_items(records) if i.record.entry.method == method]
     require_known('method with records', method, {i.record.entry.method for i in items})
-    lines = []
+    lines, reported = [], with_outside(load_all(), [method])
     for board in make_boards(items, samples=200):
         for row in board.rows:
-            told, causes = explain(board, row, load_all())
+            told, causes = explain(board, row, reported)
             lines.append(f'{heading(board)}, {row.title}: {number(row.mean)} here')
             if told is None:
                 lines.append('  nobody reported a number for this method and task')

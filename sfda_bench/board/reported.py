@@ -6,6 +6,7 @@ arithmetic does not hold is flagged, never mended.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from sfda_bench.errors import BenchError
 from sfda_bench.labels import CITYSCAPES_CLASSES, SYNTHIA13, SYNTHIA16
 from sfda_bench.scoring.files import parse, read_yaml
 from sfda_bench.scoring.protocols import load_inference, load_scoring
+from sfda_bench.suite import catalog
 
 REPORTED = Path(__file__).resolve().parents[2] / 'results' / 'reported'
 UNKNOWN = 'unknown'
@@ -106,6 +108,17 @@ def load_reported(path: Path) -> ReportedFile:
 def load_all(folder: Path = REPORTED) -> dict[str, ReportedFile]:
     """Every file of a folder, by method."""
     return {path.stem: load_reported(path) for path in sorted(Path(folder).glob('*.yaml'))}
+
+
+def with_outside(
+    files: Mapping[str, ReportedFile], methods: Iterable[str]
+) -> dict[str, ReportedFile]:
+    """``files`` and those that lie beside the configs of ``methods`` outside the repository."""
+    paths = [
+        catalog.config_path('methods', name).with_suffix('.yaml')
+        for name in sorted(set(methods) & set(catalog.outside_methods()))
+    ]
+    return {**files, **{path.stem: load_reported(path) for path in paths if path.is_file()}}
 
 
 def expected_classes(count: int | None) -> tuple[str, ...] | None:

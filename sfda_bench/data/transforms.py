@@ -14,10 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from sfda_bench.data.decode import decode_label, read_bytes, require_complete
 from sfda_bench.errors import DataError, require_known
+from sfda_bench.labels import CLASS_SETS, IGNORE
 from sfda_bench.registry import TRANSFORMS
 
 LABEL_LOADERS = ('LoadTrainIds', 'LoadAnnotations', 'LoadAnnotation', 'LoadLabels')
@@ -168,6 +169,54 @@ class ResizeTo(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(size={self.size}, lib={self.lib!r}, mode={self.mode!r})'
+
+
+@TRANSFORMS.register_module()
+class KeepClasses(BaseTransform):
+    """Turn train ids into the outputs of a network with fewer classes; others become ignored.
+
+    Args:
+        classes: A name in :data:`sfda_bench.labels.CLASS_SETS`.
+    """
+
+    reads_labels = True
+
+    def __init__(self, classes: str) -> None:
+        ids = CLASS_SETS[require_known('class set', classes, CLASS_SETS)]
+        self.classes = classes
+        self._table = np.full(256, IGNORE, np.uint8)
+        self._table[list(ids)] = np.arange(len(ids), dtype=np.uint8)
+
+    def transform(self, results: dict) -> dict:
+        """Change ``gt_seg_map``."""
+        results['gt_seg_map'] = self._table[results['gt_seg_map']]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(classes={self.classes!r})'
+
+
+@TRANSFORMS.register_module()
+class RandomBlur(BaseTransform):
+    """Blur the image with a Gaussian of random radius (Pillow's filter), as the MaxSquare line does.
+
+    Args:
+        prob: Share of images that are blurred.
+        radius: Bounds of the uniform draw of the standard deviation, in pixels.
+    """
+
+    def __init__(self, prob: float = 0.5, radius: tuple[float, float] = (0.0, 1.0)) -> None:
+        self.prob, self.radius = prob, (float(radius[0]), float(radius[1]))
+
+    def transform(self, results: dict) -> dict:
+        """Change ``img``."""
+        if np.random.random() < self.prob:
+            blur = ImageFilter.GaussianBlur(np.random.uniform(*self.radius))
+            results['img'] = np.array(Image.fromarray(results['img']).filter(blur))
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(prob={self.prob}, radius={self.radius})'
 
 
 def _nearest(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:

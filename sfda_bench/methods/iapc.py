@@ -168,6 +168,7 @@ class IAPC(MeanTeacherAdapter):
     """
 
     student_like = ('student', 'teacher', 'source')
+    frozen = ('source',)
     #: The memory network and the source model are forwarded.
     passes = (1, 2)
 
@@ -205,13 +206,6 @@ class IAPC(MeanTeacherAdapter):
         self.class_weights = RareClassWeights(self.num_classes, max_value, small_pixels)
         self._clean: Tensor | None = None
 
-    def train(self, mode: bool = True) -> IAPC:
-        """Set training mode; the source model stays in evaluation mode."""
-        super().train(mode)
-        if hasattr(self, 'source'):
-            self.source.eval()
-        return self
-
     def losses(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
         """The four losses, weighted.
 
@@ -221,8 +215,8 @@ class IAPC(MeanTeacherAdapter):
         labels = views['student_label']
         size = (labels.shape[1], labels.shape[2])
         with torch.no_grad():
-            source = self.source.decode_head(self.source.extract_feat(views['source']))
-            weights = importance(self.resized(source, size), self.importance_input)
+            source = self.logits_of(self.source, views['source'], size)
+            weights = importance(source, self.importance_input)
             memory, memory_features = tapped(self.teacher, views['memory'], self.feature_layer)
         logits, features = tapped(self.student, views['student'], self.feature_layer)
         self.note_prediction(logits)

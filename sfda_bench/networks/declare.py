@@ -6,7 +6,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sfda_bench.errors import BenchError
+from sfda_bench.errors import BenchError, require_known
+from sfda_bench.labels import CLASS_SETS
 
 HEADS = ('decode_head', 'auxiliary_head')
 
@@ -34,6 +35,62 @@ def with_heads(model_cfg: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
 def with_classes(model_cfg: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
     """A copy of a segmentor config whose heads have ``num_classes`` outputs (19 or 16)."""
     return with_heads(model_cfg, num_classes=num_classes)
+
+
+def for_task(config: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """A network config with as many outputs as it has on one task.
+
+    Args:
+        config: ``network`` and ``model``; ``network['classes']`` names a class set for each task
+            on which the network has fewer outputs than 19.
+        task: Name of the task.
+
+    Returns:
+        A copy; ``network['classes']`` is the name of the class set, or is missing.
+
+    Raises:
+        UnknownNameError: There is no such class set.
+    """
+    out = {**config, 'network': dict(config['network'])}
+    name = out['network'].pop('classes', {}).get(task)
+    if name is not None:
+        outputs = len(CLASS_SETS[require_known('class set', name, CLASS_SETS)])
+        out['network'].update(classes=name, num_classes=outputs)
+        out['model'] = with_classes(config['model'], outputs)
+    return out
+
+
+def output_ids(network: Mapping[str, Any]) -> list[int] | None:
+    """Train id of each output of a :func:`for_task` network, ``None`` when they are the outputs."""
+    name = network.get('classes')
+    return None if name is None else list(CLASS_SETS[name])
+
+
+def prediction_map(network: Mapping[str, Any], task: Mapping[str, Any]) -> list[int] | None:
+    """Class of a task's label space that each output stands for, ``None`` = the output itself."""
+    return task.get('prediction_map') or output_ids(network)
+
+
+def check_classes(network: Mapping[str, Any], task: Mapping[str, Any], scored: set[int]) -> None:
+    """Refuse a task whose scored classes a network of fewer outputs cannot predict.
+
+    Args:
+        network: The ``network`` block.
+        task: The ``task`` block.
+        scored: Indices of the classes that the task's scoring protocol averages.
+
+    Raises:
+        BenchError: Classes are missing, or the task maps predictions itself.
+    """
+    ids = output_ids(network)
+    if ids is None or (not task.get('prediction_map') and scored <= set(ids)):
+        return
+    raise BenchError(
+        f'network {network["name"]} has the {len(ids)} outputs of {network["classes"]}, which '
+        f'task {task["name"]} cannot be scored with ({task["scoring"]})',
+        'a network of 19 outputs, or a task scored on the classes the network has',
+        'choose another --network or --task',
+    )
 
 
 def check_declaration(network: Mapping[str, Any], model_cfg: Mapping[str, Any]) -> None:

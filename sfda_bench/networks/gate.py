@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sfda_bench.errors import BenchError
+from sfda_bench.labels import SYNTHIA16
 from sfda_bench.networks.declare import heads_of, with_heads
 
 CAUSES = ('channel order', 'mean', 'branches', 'align_corners', 'resize', 'class order')
@@ -32,7 +33,6 @@ _STATISTICS = {
     'raw 0-255': ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 _RESIZES = (('pillow', 'bicubic'), ('cv2', 'bilinear'), ('pillow', 'bilinear'))
-_SYNTHIA16 = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18]
 
 
 @dataclass(frozen=True)
@@ -248,8 +248,8 @@ def _class_orders(
     task_map: Sequence[int] | None,
 ) -> Iterator[Variant]:
     orders: list[tuple[str, list[int]]] = []
-    if network['num_classes'] == len(_SYNTHIA16):
-        orders.append(('16 outputs in the order of the 19 train ids', list(_SYNTHIA16)))
+    if network['num_classes'] == len(SYNTHIA16):
+        orders.append(('16 outputs in the order of the 19 train ids', list(SYNTHIA16)))
     if counts is not None and task_map is None:
         matched = match_classes(np.asarray(counts))
         if matched != list(range(len(matched))):

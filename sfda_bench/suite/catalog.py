@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from sfda_bench.errors import BenchError, require_known
+from sfda_bench.suite import outside
 
 CONFIG_ROOT = Path(__file__).resolve().parents[2] / 'mm_configs'
 KINDS = ('tasks', 'networks', 'methods', 'suites')
@@ -21,6 +22,45 @@ def names(kind: str) -> list[str]:
     """Names of all members of ``kind``, one of :data:`KINDS`."""
     folder = CONFIG_ROOT / kind
     return sorted(p.stem for p in folder.glob('*.py') if not p.stem.startswith('_'))
+
+
+_added: dict[str, Path] = {}
+
+
+def outside_methods() -> list[str]:
+    """Names of methods of installed packages and of those given by :func:`add`."""
+    return sorted({*outside.installed(), *_added})
+
+
+def known(kind: str) -> list[str]:
+    """Names that :func:`load` understands: the repository's, and methods from outside."""
+    return sorted({*names(kind), *(outside_methods() if kind == 'methods' else [])})
+
+
+def add(path: str | Path) -> str:
+    """Make a method's config file outside the repository known by name; returns the name."""
+    name = str(load('methods', str(path))['card']['name'])
+    _added[name] = Path(path).resolve()
+    return name
+
+
+def config_path(kind: str, name: str) -> Path:
+    """The config file of a member.
+
+    Raises:
+        UnknownNameError: There is none.
+        BenchError: An installed package's method has the name of another one.
+    """
+    require_known(kind[:-1], name, known(kind))
+    if kind != 'methods' or name not in outside_methods():
+        return CONFIG_ROOT / kind / f'{name}.py'
+    if name in names(kind):
+        raise BenchError(
+            f'two methods are called {name}: one here, one outside of the repository',
+            'names that differ',
+            'name the config file instead: --method path/to/config.py',
+        )
+    return _added.get(name) or outside.config_file(outside.installed()[name])
 
 
 @functools.cache
@@ -47,7 +87,7 @@ def load(kind: str, name: str) -> dict[str, Any]:
         if not path.is_file():
             raise BenchError(f'no {kind[:-1]} config {name}', 'the path of a Python config file')
     else:
-        path = CONFIG_ROOT / kind / f'{require_known(kind[:-1], name, names(kind))}.py'
+        path = config_path(kind, name)
     config = _load(path, path.stat().st_mtime_ns).to_dict()
     block = {'tasks': 'task', 'networks': 'network', 'methods': 'card', 'suites': 'suite'}[kind]
     if block not in config:

@@ -12,8 +12,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from sfda_bench.errors import BenchError, require_known
-from sfda_bench.suite import inspect
-from sfda_bench.suite.catalog import CONFIG_ROOT
+from sfda_bench.suite import catalog, inspect
 from sfda_bench.suite.console import Console, dump, make_console, plan_json, summary_json
 from sfda_bench.suite.executors import Executor, make_executor
 from sfda_bench.suite.plan import Selection, load_suite, make_plan
@@ -47,7 +46,7 @@ def data_root(arguments: Arguments) -> Path | None:
         return arguments.data_root
     from sfda_bench.data.pocket.world import WorldSpec, ensure_pocket
 
-    root = CONFIG_ROOT.parent / 'data' / 'pocket'
+    root = catalog.CONFIG_ROOT.parent / 'data' / 'pocket'
     ensure_pocket(root, WorldSpec(**suite['renders']))
     return root
 
@@ -186,6 +185,40 @@ def clean(arguments: Arguments) -> int:
         print(f'{gone} of {len(found)} stages removed')
     else:
         print(f'{len(found)} stages would be removed; add --yes to do it')
+    return 0
+
+
+def members(arguments: Arguments) -> int:
+    """Print what there is to run."""
+    kinds = (
+        [require_known('kind', arguments.entry, catalog.KINDS)]
+        if arguments.entry
+        else catalog.KINDS
+    )
+    found = {kind: inspect.members(kind) for kind in kinds}
+    if arguments.json:
+        dump(found)
+        return 0
+    print('\n\n'.join(tabulate(rows, headers='keys') for rows in found.values()))
+    return 0
+
+
+def new_method(arguments: Arguments) -> int:
+    """Write the files of a new method and say what comes next."""
+    from sfda_bench.suite.scaffold import new_method as write
+
+    if not arguments.entry:
+        raise BenchError('new-method without a name', 'new-method NAME --like METHOD')
+    files = write(arguments.entry, arguments.like, arguments.outside)
+    config, test = files[0], files[-1]
+    method = arguments.entry if arguments.outside is None else config
+    print('\n'.join(f'wrote {path}' for path in files))
+    print(
+        f'\nnext:\n  python -m pytest {test}    # says what to fill in\n'
+        f'  python tools/run_suite.py --method {method} source_only\n'
+        f'  python tools/make_leaderboard.py'
+        + (f' --method {config}' if arguments.outside is not None else '')
+    )
     return 0
 
 

@@ -102,6 +102,7 @@ class Guard:
                 *map(Path, DEVICES),
                 *software_paths(),
                 *self.writable,
+                *self.readable,
             ]:
                 if _inside(folder, str(root)):
                     raise BenchError(

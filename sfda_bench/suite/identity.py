@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sfda_bench.suite.outside import closure, imported, package_of
+
 PACKAGE = 'sfda_bench'
 PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 ID_LENGTH = 12
@@ -109,10 +111,15 @@ def module_hashes(roots: Iterable[str], extra_files: Iterable[Path] = ()) -> dic
 
     Args:
         roots: Dotted module names inside the package.
-        extra_files: Files of methods that live outside the package.
+        extra_files: Files of methods that live outside the package; what they import of this
+            package and of their own counts too.
     """
-    parts = {name: module_hash(module_file(name)) for name in reachable(roots)}
-    parts.update({f'file:{Path(p).name}': module_hash(Path(p)) for p in extra_files})
+    files = closure(extra_files)
+    ours = {name for path in files for name in imported(path) if _is_ours(name)}
+    parts = {name: module_hash(module_file(name)) for name in reachable({*roots, *ours})}
+    for path in files:
+        home = package_of(path)
+        parts[f'file:{home[1] if home else path.name}'] = module_hash(path)
     return parts
 
 
@@ -137,19 +144,12 @@ def module_file(name: str) -> Path:
 @functools.cache
 def imports_of(name: str) -> tuple[str, ...]:
     """Modules of the package that ``name`` imports anywhere in its file."""
-    tree = ast.parse(module_file(name).read_text())
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module)
-            found.update(f'{node.module}.{alias.name}' for alias in node.names)
-    return tuple(sorted(n for n in found if n.startswith(f'{PACKAGE}.') and _is_module(n)))
+    return tuple(sorted({found for found in imported(module_file(name)) if _is_ours(found)}))
 
 
-def _is_module(name: str) -> bool:
-    return module_file(name).is_file()
+def _is_ours(name: str) -> bool:
+    """Whether a dotted name is a module of this package."""
+    return name.startswith(f'{PACKAGE}.') and module_file(name).is_file()
 
 
 @functools.cache

@@ -10,11 +10,29 @@ from typing import Any
 from mmengine.config import Config
 
 from sfda_bench.errors import BenchError, require_known
+from sfda_bench.suite import catalog
 from sfda_bench.suite.collect import is_complete
 from sfda_bench.suite.identity import decisive
+from sfda_bench.suite.method import Method
+from sfda_bench.suite.outside import installed, origin
 from sfda_bench.suite.record import Record, load_records
 from sfda_bench.suite.stages import Entry, Plan, Stage
 from sfda_bench.suite.store import CONFIG_FILE, StageStatus, Store
+
+
+def members(kind: str) -> list[dict[str, str]]:
+    """What there is of a kind, one row each: name, title, and for methods track and origin."""
+    block = {'tasks': 'task', 'networks': 'network', 'suites': 'suite'}.get(kind)
+    if block:
+        loaded = [(name, catalog.load(kind, name)[block]) for name in catalog.names(kind)]
+        return [{block: name, 'title': found.get('title', '')} for name, found in loaded]
+    rows = []
+    for name in catalog.known('methods'):
+        card = Method(name).card
+        row = {'method': name, 'title': card.title, 'track': card.track, 'fidelity': card.fidelity}
+        point = installed().get(name)
+        rows.append({**row, 'from': origin(point) if point else 'here'})
+    return rows
 
 
 def record_of(entry: Entry, records: Path) -> Record | None:

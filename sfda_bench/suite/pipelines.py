@@ -40,7 +40,12 @@ def unlabelled(dataset: Config) -> Config:
     return {'type': 'UnlabelledTarget', 'dataset': inner, 'pipeline': pipeline}
 
 
-def train_pipeline(recipe: Mapping[str, Any], network: Mapping[str, Any], labelled: bool) -> list:
+def train_pipeline(
+    recipe: Mapping[str, Any],
+    network: Mapping[str, Any],
+    labelled: bool,
+    classes: str | None = None,
+) -> list:
     """Load, resize, crop, flip, pack.
 
     Args:
@@ -48,11 +53,15 @@ def train_pipeline(recipe: Mapping[str, Any], network: Mapping[str, Any], labell
             bool), ``augment`` (further transforms before packing), ``pack`` (what packs instead).
         network: The network's ``network`` block, for its resize library and mode.
         labelled: Whether train ids are loaded too.
+        classes: Class set of a network with fewer outputs; true labels are turned into its
+            outputs (pseudo-labels already are outputs).
     """
     convention = network['input']
     steps: list[Config] = [{'type': 'LoadImage'}]
     if labelled:
         steps.append({'type': 'LoadTrainIds'})
+    if labelled and classes:
+        steps.append({'type': 'KeepClasses', 'classes': classes})
     if recipe.get('input_size'):
         steps.append(
             {
@@ -74,6 +83,17 @@ def train_pipeline(recipe: Mapping[str, Any], network: Mapping[str, Any], labell
     pack = recipe.get('pack') or {'type': 'PackSegInputs', 'meta_keys': META_KEYS}
     steps.append(copy.deepcopy(pack))
     return steps
+
+
+def with_confidence(steps: Sequence[Config]) -> list[Config]:
+    """A training pipeline that also loads and packs the probabilities of its labels."""
+    place = [step['type'] for step in steps].index('LoadTrainIds') + 1
+    return [
+        *steps[:place],
+        {'type': 'LoadConfidence'},
+        *steps[place:-1],
+        {**steps[-1], 'type': 'PackWithConfidence'},
+    ]
 
 
 def test_pipeline(protocol: InferenceProtocol, task: str) -> list[Config]:

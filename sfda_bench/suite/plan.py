@@ -77,10 +77,9 @@ def _methods(
         return [(m, {}) for m in found if tracks is None or m.card.track in tracks]
     chosen: list[tuple[Method, dict[str, Any]]] = []
     for selector in selectors:
-        outside = selector.name.endswith('.py')
         names = [selector.name]
-        if not outside:
-            names = match('method', [selector.name], catalog.names('methods'))
+        if not selector.name.endswith('.py'):
+            names = match('method', [selector.name], catalog.known('methods'))
         chosen += [(Method(name), dict(selector.params)) for name in names]
     return chosen
 
@@ -104,12 +103,25 @@ def _require_data(
     error = missing_message(wanted, data_root, f'suite {suite["name"]}')
     if error is not None or data_root is None:
         raise error or BenchError('no data root was given', '--data-root DIR')
-    for block in blocks:
-        checkpoint = block['source'].get('checkpoint')
-        if checkpoint and not (data_root / checkpoint).is_file():
-            raise BenchError(
-                f'network {block["name"]}: no checkpoint {data_root / checkpoint}',
-                f'the file {checkpoint} below the data root ({block["source"].get("origin", "")})',
-                'put it there, or choose another --network',
-            )
+    _require_weights(suite, blocks, data_root)
     return Path(data_root).resolve()
+
+
+def _require_weights(
+    suite: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]], data_root: Path
+) -> None:
+    found, origins = [], []
+    for block in blocks:
+        recipe = {**block['source'], **suite.get('source', {})}
+        file = recipe if 'checkpoint' in recipe else recipe.get('init') or {}
+        checkpoint = file.get('checkpoint')
+        if checkpoint and not (data_root / checkpoint).is_file():
+            found.append(f'network {block["name"]}: no file {data_root / checkpoint}')
+            origins.append(f'{checkpoint}: {file.get("origin") or "origin unknown"}')
+    if found:
+        raise BenchError(
+            '; '.join(found),
+            f'these files below the data root ({"; ".join(origins)})',
+            'put them there, choose another --network, or, to train from random weights instead '
+            'of ImageNet-type ones, a suite of your own with source=dict(init=None)',
+        )

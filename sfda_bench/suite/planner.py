@@ -10,15 +10,21 @@ from typing import Any
 
 from sfda_bench.data.fingerprint import split_fingerprint
 from sfda_bench.data.layout import image_dirs, require_root
-from sfda_bench.networks.declare import check_inference
+from sfda_bench.networks.declare import (
+    check_classes,
+    check_declaration,
+    check_inference,
+    for_task,
+    prediction_map,
+)
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
-from sfda_bench.suite import catalog, compose, names, pipelines
+from sfda_bench.suite import catalog, compose, names, pipelines, streams
 from sfda_bench.suite.chain import Chain, resolve
 from sfda_bench.suite.identity import decisive, digest, module_hashes, modules_of, stage_id
 from sfda_bench.suite.method import Method, merge
 from sfda_bench.suite.record import EntryKey
 from sfda_bench.suite.stages import Entry, Stage
-from sfda_bench.suite.store import Store
+from sfda_bench.suite.store import Store, sha256_file
 
 SOURCE_SEED = 0  # one source model for all seeds: methods are compared from the same start
 
@@ -48,9 +54,12 @@ class Planner:
         seed: int,
     ) -> None:
         """Add one entry with all its stages."""
-        network = catalog.load('networks', network_name)
+        network = for_task(catalog.load('networks', network_name), task['name'])
         block = network['network']
         inference = self._inference(block, task['name'])
+        scoring = load_scoring(task['scoring'])
+        check_declaration(block, network['model'])
+        check_classes(block, task, set(scoring.indices))
         entry = Entry(
             key=EntryKey(
                 suite=self.suite['name'],
@@ -64,11 +73,12 @@ class Planner:
             task=task,
             profile=self.suite['profile'],
             inference=inference,
-            scoring=load_scoring(task['scoring']),
+            scoring=scoring,
             skip=method.skip_reason(task['name'], network_name),
         )
         self.entries.append(entry)
         specs = method.stages(self.suite['profile'], task['name'], params)
+        streams.check_kinds(method, specs)
         if entry.skip:
             return
         start = (task['name'], network_name)
@@ -82,6 +92,9 @@ class Planner:
         chain = Chain(self, entry, network, source, {'source': source}, gate)
         for spec in specs:
             entry.stages.append(chain.add(spec))
+        if chain.stream:
+            entry.stages.append(streams.score(self, entry, chain))
+            return
         entry.stages.append(self._score(entry, network, chain.weights))
         entry.curve = [(i, self._score(entry, network, chain.weights, i)) for i in chain.kept]
 
@@ -99,9 +112,23 @@ class Planner:
         name = network['network']['name']
         if 'checkpoint' in recipe:
             config = compose.convert_config(network['model'], recipe, self.data_root)
-            return self.register(config, f'convert {name}', [], {})
+            return self.register(config, f'convert {name}', [], self._file(recipe))
+        parent = self.initial(network, SOURCE_SEED) if recipe.get('init') else None
         title = f'train {task["source"]["folder"]} {name} s{SOURCE_SEED}'
-        return self.supervised(task['source'], network, recipe, SOURCE_SEED, None, title)
+        return self.supervised(task['source'], network, recipe, SOURCE_SEED, parent, title)
+
+    def initial(self, network: Mapping[str, Any], seed: int) -> str:
+        """The stage that makes a network's initial weights; ImageNet-type ones if it has some."""
+        init = self.recipe(network).get('init') or {}
+        config = compose.initial_config(network['model'], init, seed, self.data_root)
+        title = f'initial weights {network["network"]["name"]} s{seed}'
+        return self.register(config, title, [], self._file(init) if init else {})
+
+    def _file(self, source: Mapping[str, Any]) -> dict[str, str]:
+        """The fingerprint of a checkpoint file that no SHA-256 is stated for."""
+        if source.get('sha256'):
+            return {}
+        return {'checkpoint': sha256_file(self.data_root / source['checkpoint'])}
 
     def recipe(self, network: Mapping[str, Any]) -> dict[str, Any]:
         """How the network is trained on labels, as its config and then the suite say."""
@@ -119,7 +146,8 @@ class Planner:
     ) -> str:
         """A stage that trains the plain network on labels; equal ones merge, whatever their use."""
         recipe = self.sized(recipe, spec)
-        pipeline = pipelines.train_pipeline(recipe, network['network'], labelled=True)
+        block = network['network']
+        pipeline = pipelines.train_pipeline(recipe, block, True, block.get('classes'))
         config = compose.train_config(
             model=dict(model or network['model']),
             dataset=pipelines.dataset_config(spec, self.data_root, pipeline),
@@ -169,7 +197,7 @@ class Planner:
             model=network['model'],
             dataset=pipelines.dataset_config(target, self.data_root, pipeline),
             protocol=entry.inference,
-            task=entry.task,
+            prediction_map=prediction_map(network['network'], entry.task),
             num_classes=len(entry.scoring.labels),
             stage={
                 'kind': 'score',
@@ -230,7 +258,7 @@ class Planner:
             places: Folders of the stages that the config refers to.
         """
         roots = modules_of(decisive(config))
-        if 'convert' in config['stage']:
+        if {'convert', 'initial'} & set(config['stage']):
             roots.add('sfda_bench.networks.convert')
         if 'gate' in config['stage']:
             roots.add('sfda_bench.networks.gate')

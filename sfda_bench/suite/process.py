@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import io
 import json
 import os
 import platform
 import socket
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -22,6 +20,8 @@ from typing import Any
 from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
 from sfda_bench.suite.guard import Guard
+from sfda_bench.suite.outside import import_file
+from sfda_bench.suite.outside import readable as code_folder
 
 RESULT_NAME = 'result.json'
 #: Packages that a number may depend on (the onedl ones or their originals).
@@ -80,6 +80,8 @@ def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dic
             _gate(config, work_dir)
         elif 'convert' in stage:
             _convert(config, work_dir)
+        elif 'initial' in stage:
+            _initial(config, work_dir)
         else:
             _run(config, work_dir, resume)
     except Exception:
@@ -102,7 +104,7 @@ def _guard(config: Any, work_dir: Path) -> Guard:
     readable = [Path(p) for p in config.stage.get('grants', [])]
     if config.load_from:
         readable.append(Path(config.load_from))
-    readable += [Path(p) for p in config.stage.get('code_files', [])]
+    readable += [code_folder(Path(p)) for p in config.stage.get('code_files', [])]
     return Guard(readable, [work_dir], [Path(p) for p in config.stage.get('protected', [])])
 
 
@@ -138,18 +140,7 @@ def import_custom(config: Any) -> None:
 
     import_modules_from_strings(**config.custom_imports)
     for path in config.stage.get('code_files', []):
-        _import_file(Path(path))
-
-
-def _import_file(path: Path) -> None:
-    """Import a method's Python file from outside the package."""
-    name = f'sfda_method_{path.stem}'
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BenchError(f'cannot import {path}', 'a Python file')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+        import_file(Path(path))
 
 
 def _gate(config: Any, work_dir: Path) -> None:
@@ -161,23 +152,50 @@ def _gate(config: Any, work_dir: Path) -> None:
 
 def _convert(config: Any, work_dir: Path) -> None:
     """Turn a published checkpoint into a plain one of our network, strictly."""
-    from sfda_bench.networks.convert import convert_checkpoint
-    from sfda_bench.suite.engine.checkpoint import save_torch
-    from sfda_bench.suite.names import FINAL_NAME
-    from sfda_bench.suite.store import sha256_file
+    import_custom(config)
+    _save_plain(config, _converted(config, config.stage.convert), work_dir)
+
+
+def _initial(config: Any, work_dir: Path) -> None:
+    """Draw a network's weights, and put those of its ImageNet-type file in their place."""
+    from mmengine.registry import init_default_scope
+    from mmengine.runner import set_random_seed
+
+    from sfda_bench.networks.build import build_segmentor
 
     import_custom(config)
-    path, wanted = Path(config.stage.convert_from), config.stage.convert
+    init_default_scope(config.default_scope)
+    set_random_seed(config.randomness.seed)
+    segmentor = build_segmentor(config.model)
+    segmentor.init_weights()
+    state = dict(segmentor.state_dict())
+    if config.stage.initial:
+        state.update(_converted(config, config.stage.initial))
+    _save_plain(config, state, work_dir)
+
+
+def _save_plain(config: Any, state: dict[str, Any], work_dir: Path) -> None:
+    from sfda_bench.suite.engine.checkpoint import save_torch
+    from sfda_bench.suite.names import FINAL_NAME
+
+    content = {'meta': {'origin': config.stage.get('origin', '')}, 'state_dict': state}
+    save_torch(content, work_dir / FINAL_NAME)
+
+
+def _converted(config: Any, wanted: Any) -> dict[str, Any]:
+    """The state dict of the stage's foreign file, whose SHA-256 may be stated in part."""
+    from sfda_bench.networks.convert import convert_checkpoint
+    from sfda_bench.suite.store import sha256_file
+
+    path = Path(config.stage.convert_from)
     found = sha256_file(path)
-    if wanted.get('sha256') and found != wanted['sha256']:
+    if wanted.get('sha256') and not found.startswith(wanted['sha256']):
         raise BenchError(
             f'{path} has SHA-256 {found}',
             wanted['sha256'],
             "get the file named by the network's `origin`, or correct `sha256` in its config",
         )
-    state = convert_checkpoint(path, wanted['converter'], config.model.to_dict())
-    content = {'meta': {'origin': config.stage.get('origin', '')}, 'state_dict': state}
-    save_torch(content, work_dir / FINAL_NAME)
+    return convert_checkpoint(path, wanted['converter'], config.model.to_dict())
 
 
 def _facts(work_dir: Path, wall: float) -> dict[str, Any]:
@@ -189,6 +207,7 @@ def _facts(work_dir: Path, wall: float) -> dict[str, Any]:
     return {
         'wall_seconds': round(wall, 3),
         'images_per_second': progress.get('images_per_second'),
+        'images_per_cpu_second': progress.get('images_per_cpu_second'),
         'peak_memory_mb': round(peak_memory_mb(), 1),
         'warnings': json.loads(warnings_file.read_text()) if warnings_file.is_file() else [],
         'versions': versions(),

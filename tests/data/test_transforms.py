@@ -3,11 +3,18 @@
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from sfda_bench.data.decode import decode_label
 from sfda_bench.data.pocket.png import encode_png
-from sfda_bench.data.transforms import LoadImage, LoadTrainIds, ResizeTo, reads_labels
+from sfda_bench.data.transforms import (
+    KeepClasses,
+    LoadImage,
+    LoadTrainIds,
+    RandomBlur,
+    ResizeTo,
+    reads_labels,
+)
 from sfda_bench.errors import DataError
 
 
@@ -131,3 +138,22 @@ def test_label_loaders_are_found_in_nested_pipelines():
     assert reads_labels(nested) == 'LoadAnnotations'
     assert reads_labels([LoadImage(), LoadTrainIds()]) == 'LoadTrainIds'
     assert reads_labels([dict(type='LoadImage'), dict(type='ResizeTo', size=(2, 2))]) is None
+
+
+def test_classes_a_network_lacks_are_ignored():
+    label = np.array([[0, 9, 10], [18, 255, 16]], np.uint8)
+    out = KeepClasses('synthia16').transform({'gt_seg_map': label})
+    assert out['gt_seg_map'].tolist() == [[0, 255, 9], [15, 255, 255]]
+    assert label[0, 1] == 9, 'the given labels are left alone'
+
+
+def test_blur_smooths_about_every_second_image():
+    image = np.random.RandomState(0).randint(0, 256, (16, 16, 3), np.uint8)
+    np.random.seed(0)
+    blur = RandomBlur(prob=0.5, radius=(1.0, 1.0))
+    outs = [blur.transform({'img': image})['img'] for _ in range(200)]
+    changed = [out for out in outs if not np.array_equal(out, image)]
+    assert 70 < len(changed) < 130
+    assert changed[0].std() < 0.6 * image.std() and changed[0].dtype == np.uint8
+    expected = Image.fromarray(image).filter(ImageFilter.GaussianBlur(1.0))
+    assert np.array_equal(changed[0], np.array(expected))

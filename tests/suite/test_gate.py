@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sfda_bench.errors import BenchError
 from sfda_bench.suite import catalog
 from sfda_bench.suite.plan import Selection, make_plan
 from sfda_bench.suite.selectors import parse_method
@@ -16,9 +17,11 @@ from tests.suite.conftest import Bench
 NETWORK = (catalog.CONFIG_ROOT / 'networks' / 'deeplabv2_pocket.py').read_text()
 
 
-@pytest.fixture
-def foreign(bench, tmp_path) -> tuple[Bench, Path]:
+@pytest.fixture(scope='module')
+def foreign(pocket_root, tmp_path_factory) -> tuple[Bench, Path]:
     """A pocket model trained here, handed on as a checkpoint from elsewhere with a card."""
+    tmp_path = tmp_path_factory.mktemp('foreign')
+    bench = Bench(pocket_root, tmp_path)
     text = Path(bench.suite).read_text().replace('iters=6, batch_size=2', 'iters=60, batch_size=4')
     Path(bench.suite).write_text(text)
     plan = bench.plan('oracle')
@@ -33,7 +36,7 @@ def foreign(bench, tmp_path) -> tuple[Bench, Path]:
     return bench, record
 
 
-def plan_with(bench: Bench, expected: float, change: tuple[str, str] = ('', '')):
+def plan_with(bench: Bench, expected: float, *changes: tuple[str, str]):
     """A plan whose network loads the checkpoint and states a score for it."""
     sha = sha256_file(bench.data_root / 'weights/model.pth')
     start = NETWORK.index('    source=dict(')
@@ -43,9 +46,11 @@ def plan_with(bench: Bench, expected: float, change: tuple[str, str] = ('', ''))
         f'expected=dict(gta5_to_cityscapes=dict(expected={expected}, tolerance=0.5))),'
     )
     text = NETWORK[:start] + source + NETWORK[end:]
-    assert change[0] in text
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
     path = bench.folder / 'foreign_net.py'
-    path.write_text(text.replace(*change) if change[0] else text)
+    path.write_text(text)
     suite = Path(bench.suite).read_text().replace("'deeplabv2_pocket'", repr(str(path)))
     suite = suite.replace('source=dict(iters=60, batch_size=4),', '')
     (bench.folder / 'foreign.py').write_text(suite)
@@ -66,11 +71,23 @@ def test_a_checkpoint_that_keeps_its_promise_passes(foreign):
     assert [s.kind for s in plan.stages.values()] == ['source', 'score', 'gate', 'adapt', 'score']
 
 
-def test_swapped_channels_stop_the_run_and_are_named(foreign):
+WRONG = {
+    'channel order': [("'bgr'", "'rgb'"), ('bgr_to_rgb=False', 'bgr_to_rgb=True')],
+    'branches': [('num_branches=4', 'num_branches=2')],
+}
+
+
+@pytest.mark.parametrize('cause', WRONG)
+def test_a_wrong_convention_stops_the_run_and_is_named(foreign, cause):
     bench, record = foreign
-    plan = plan_with(bench, oracle_miou(record), ('bgr_to_rgb=False', 'bgr_to_rgb=True'))
-    summary = bench.run(plan)
+    summary = bench.run(plan_with(bench, oracle_miou(record), *WRONG[cause]))
     states = {stage.kind: state for stage, state, _ in summary.failures}
     assert states['gate'] == 'failed' and states['adapt'] == 'skipped'
     reason = next(reason for stage, _, reason in summary.failures if stage.kind == 'gate')
-    assert 'source-only' in reason and 'channel order' in reason
+    assert 'source-only' in reason and cause in reason
+
+
+def test_a_network_that_contradicts_itself_is_refused_at_planning(foreign):
+    bench, record = foreign
+    with pytest.raises(BenchError, match='channel_order: declared bgr, model rgb'):
+        plan_with(bench, oracle_miou(record), ('bgr_to_rgb=False', 'bgr_to_rgb=True'))

@@ -1,0 +1,1 @@
+"""The regression check: a suite's results against a committed baseline."""

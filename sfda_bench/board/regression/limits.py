@@ -1,0 +1,36 @@
+"""When a difference is an alarm: the numbers a baseline file may override."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from sfda_bench.suite.record import Strict
+
+
+class Limits(Strict):
+    """Magnitude and significance of an alarm.
+
+    Attributes:
+        miou: Least change of mIoU, in points, that matters.
+        alpha: Two-sided error rate of one entry's test.
+        spread: Standard deviation of mIoU over seeds, in points, expected of an entry whose own
+            was not measured. Measured on the pocket suite.
+        spread_df: How many degrees of freedom this expectation is worth against a measured
+            spread.
+        source_spread: Standard deviation that another source model brings along (another
+            processor trains another one from the same seed). Measured on the pocket suite.
+        class_iou: IoU in percent from which a class counts as recognised.
+        speed: Throughput ratio, against the baseline's, below which an entry is slow.
+        memory: Peak memory, against the baseline's, above which an entry is large ...
+        memory_mb: ... if it is also this many megabytes more.
+    """
+
+    miou: float = Field(default=1.0, ge=0)
+    alpha: float = Field(default=0.002, gt=0, lt=1)
+    spread: float = Field(default=1.0, gt=0)
+    spread_df: float = Field(default=6.0, gt=0)
+    source_spread: float = Field(default=1.0, ge=0)
+    class_iou: float = Field(default=5.0, ge=0)
+    speed: float = Field(default=0.5, gt=0, lt=1)
+    memory: float = Field(default=1.25, gt=1)
+    memory_mb: float = Field(default=64.0, ge=0)

@@ -1,0 +1,93 @@
+"""The published recipes on full-size networks and inputs: two iterations of every stage, scored.
+
+Slow: half a minute to some minutes a method on a CPU. The data are the pocket world at the data
+sets' own sizes; the networks start from random weights.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from sfda_bench.data.pocket.world import WorldSpec, ensure_pocket
+from sfda_bench.suite import catalog
+from sfda_bench.suite.method import Method
+from sfda_bench.suite.names import COUNTS_NAME
+from sfda_bench.suite.record import load_counts
+from tests.suite.conftest import Bench
+
+CONDITIONS = ('fog', 'night', 'rain', 'snow')
+SIZES = {'gta5': (1052, 1914), 'synthia': (760, 1280), 'cityscapes': (1024, 2048)}
+PARTS = {
+    'gta5': {'gta5/train': 2},
+    'synthia': {'synthia/train': 2},
+    'cityscapes': {'cityscapes/train': 2, 'cityscapes/val': 1},
+    'acdc': {
+        f'acdc/{s}/{c}': 1 for s in ('train', 'val') for c in ('fog', 'night', 'rain', 'snow')
+    },
+}
+SUITE = """
+suite = dict(
+    name='native', title='Native sizes', tasks={tasks}, networks=[{network!r}], seeds=[0],
+    profile='paper', inference={inference!r}, source=dict(iters=1, init=None),
+    input_size=dict(gta5=(1280, 720), synthia=(1280, 760), cityscapes=(1024, 512), acdc=(960, 540)),
+)
+"""
+#: Networks of the papers where it is not DeepLabV2 with ResNet-101.
+NETWORKS = {'atp': ('daformer_b5', 'daformer')}
+METHODS = [name for name in catalog.names('methods') if Method(name).card.track not in ('bound',)]
+
+
+@pytest.fixture(scope='module')
+def native_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pocket world in which every data set has its own size."""
+    root = tmp_path_factory.mktemp('native')
+    for folder, counts in PARTS.items():
+        size = SIZES.get(folder, (1080, 1920))
+        ensure_pocket(root / folder, WorldSpec(size=size, counts=counts), workers=2)
+    together = root / 'together'
+    together.mkdir()
+    for folder in PARTS:
+        (together / folder).symlink_to(root / folder / folder)
+    return together
+
+
+@pytest.fixture(scope='module')
+def bench(native_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """One store, so that methods share their source model."""
+    return Bench(native_root, tmp_path_factory.mktemp('paper'))
+
+
+def exercise(bench: Bench, name: str, task: str) -> None:
+    network, inference = NETWORKS.get(name.split('_')[0], ('deeplabv2_r101', 'dlv2_caffe'))
+    Path(bench.suite).write_text(SUITE.format(tasks=[task], network=network, inference=inference))
+    stages = Method(name).stages('paper', task, {})
+    changes = ','.join(f'{s["name"]}.iters=2' for s in stages if 'iters' in s)
+    plan = bench.plan(f'{name}[{changes}]', tasks=[task])
+    summary = bench.run(plan, workers=1)
+    assert summary.failures == [], bench.lines
+    for stage_id in plan.entries[0].stages:
+        loss = (bench.store.progress(stage_id) or {}).get('loss')
+        assert loss is None or math.isfinite(loss)
+    counts, _, _ = load_counts(bench.store.path(plan.entries[0].stages[-1]) / COUNTS_NAME)
+    assert counts[:, :, :19].sum() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', METHODS)
+def test_every_stage_of_the_paper_profile_runs(bench: Bench, name: str):
+    exercise(bench, name, 'gta5_to_cityscapes')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['iapc', 'intrada'])
+def test_sixteen_outputs(bench: Bench, name: str):
+    exercise(bench, name, 'synthia_to_cityscapes')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['iapc', 'atp'])
+def test_adverse_conditions(bench: Bench, name: str):
+    exercise(bench, name, 'cityscapes_to_acdc')
