@@ -41,7 +41,7 @@ stages = [
     dict(
         name='distil',
         init='scratch',
-        adapter=dict(type='ATPDistil', norm_mode='train'),
+        adapter=dict(type='ATPDistil', norm_mode='train', strong=dict()),
         data=dict(type='target', labels=f'{_vendor}/labels', confidence=f'{_vendor}/confidence'),
         iters=_align['iters'],
         batch_size=_align['batch_size'],
@@ -63,13 +63,14 @@ _optim = dict(
 _poly = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0)]
 
 
-def _short(batch_size, iters):
-    """Fewer iterations of all stages; the first two on whole images."""
+def _short(batch_size, iters, crop):
+    """Fewer iterations of all stages; distilling on small crops, without change of colour."""
     return dict(
         vendor=dict(input_size=None, batch_size=4, overrides=dict(_delete_=True)),
         distil=dict(
             input_size=None,
-            crop_size=None,
+            crop_size=crop,
+            adapter=dict(strong=dict(jitter_probability=0.0, blur_probability=0.0)),
             batch_size=batch_size,
             iters=iters[0],
             optim_wrapper=_optim,
@@ -82,4 +83,4 @@ def _short(batch_size, iters):
     )
 
 
-profiles = dict(pocket=_short(4, (60, 6, 8, 6)), camvid=_short(4, (60, 10, 10, 6)))
+profiles = dict(pocket=_short(4, (200, 6, 8, 6), (48, 96)), camvid=_short(4, (200, 10, 10, 6), (180, 240)))
