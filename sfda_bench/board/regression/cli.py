@@ -15,19 +15,19 @@ from tabulate import tabulate
 from sfda_bench.board.build import RESULTS
 from sfda_bench.board.regression import baseline as files
 from sfda_bench.board.regression import report as reports
-from sfda_bench.board.regression.baseline import Baseline, Sheet
+from sfda_bench.board.regression.baseline import Baseline, Cell, Sheet
 from sfda_bench.board.regression.check import Report, check, update
 from sfda_bench.board.regression.limits import Limits
 from sfda_bench.board.regression.measure import Measured, measure
-from sfda_bench.board.regression.provenance import facts_of
+from sfda_bench.board.regression.provenance import Facts, facts_of
 from sfda_bench.errors import BenchError, DataError
 from sfda_bench.suite import commands
 from sfda_bench.suite.console import make_console
 from sfda_bench.suite.plan import load_suite
-from sfda_bench.suite.record import load_records
+from sfda_bench.suite.record import EntryKey, load_records
 from sfda_bench.suite.run import run_plan, todo
 from sfda_bench.suite.selectors import parse_method, parse_seeds
-from sfda_bench.suite.stages import Plan
+from sfda_bench.suite.stages import Entry, Plan
 from sfda_bench.suite.store import Store
 
 ALARM = 2
@@ -161,7 +161,9 @@ def _from_records(
 ) -> tuple[list[Measured], dict[str, str]]:
     """Records as they stand; their configs and code are known if the plan has the same ids."""
     folder = (arguments.records or RESULTS / 'records') / suite
-    plan, store, entries, facts = None, Store(arguments.runs), {}, {}
+    plan: Plan | None = None
+    store, facts = Store(arguments.runs), Facts()
+    entries: dict[str, Entry] = {}
     try:
         plan, store = _plan(arguments)
         entries, facts = {e.key.slug: e for e in plan.entries}, facts_of(plan, store)
@@ -183,7 +185,7 @@ def _expected(baseline: Baseline, arguments: argparse.Namespace) -> list[str]:
     return [name for name, cell in baseline.sheet.cells.items() if _selected(cell, arguments)]
 
 
-def _selected(key, arguments: argparse.Namespace) -> bool:
+def _selected(key: EntryKey | Cell, arguments: argparse.Namespace) -> bool:
     """Whether an entry's or a cell's names match the selectors."""
     for name in ('task', 'network'):
         patterns = getattr(arguments, name)

@@ -53,7 +53,9 @@ def cell_of(slug: str) -> str:
     return slug.rsplit('__s', 1)[0]
 
 
-def measure(path: Path, entry: Entry | None, plan: Plan | None, store: Store, facts: Facts):
+def measure(
+    path: Path, entry: Entry | None, plan: Plan | None, store: Store, facts: Facts
+) -> Measured:
     """Read one entry's record.
 
     Args:
