@@ -15,7 +15,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 junit = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 reports = $(if $(REPORTS),--junit $(REPORTS)/$(1).xml --summary $(REPORTS)/$(1).md)
 
-.PHONY: help install suite test board lint format types check fast pocket gpu slow nightly clean
+.PHONY: help install suite test board docs lint format types check fast pocket gpu slow nightly clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ test: $(STAMP)  ## the default tests
 
 board: $(STAMP)  ## write the leaderboards from the committed records
 	$(BIN)/python tools/make_leaderboard.py
+
+docs: $(STAMP)  ## build the documentation into build/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(STAMP)  ## ruff: lint and format check
 	$(BIN)/ruff check .

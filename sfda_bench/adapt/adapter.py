@@ -41,6 +41,8 @@ class Adapter(BaseSegmentor):
     student_like: tuple[str, ...] = ('student',)
     #: Modules that stay in evaluation mode throughout.
     frozen: tuple[str, ...] = ()
+    #: Passes of a step for the benchmark: student forward and backward, frozen network forward.
+    passes: tuple[int, int] = (1, 0)
 
     def __init__(
         self,
@@ -86,9 +88,9 @@ class Adapter(BaseSegmentor):
 
     def logits(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Student logits (N, C, h, w) at feature resolution, or at ``size`` = (H, W) if given."""
-        output = self.logits_of(self.student, images, size)
+        output = self.logits_of(self.student, images)
         self.note_prediction(output)
-        return output
+        return output if size is None else self.resized(output, size)
 
     def logits_of(
         self, network: nn.Module, images: Tensor, size: tuple[int, int] | None = None
@@ -108,7 +110,7 @@ class Adapter(BaseSegmentor):
 
     @torch.no_grad()
     def note_prediction(self, logits: Tensor) -> None:
-        """Keep the class histogram of ``logits`` for the early warnings."""
+        """Keep the class histogram of ``logits``, at any resolution, for the early warnings."""
         labels = logits.detach().argmax(dim=1).flatten()
         self.prediction_histogram = torch.bincount(labels, minlength=logits.shape[1])
 

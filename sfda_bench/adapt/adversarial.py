@@ -72,6 +72,10 @@ class AdversarialAdapter(Adapter):
         **kwargs: See :class:`~sfda_bench.adapt.adapter.Adapter`.
     """
 
+    passes = (2, 0)
+    #: Forward and backward passes of each discriminator in a step, for the benchmark.
+    judgements = 3
+
     def __init__(
         self,
         segmentor: dict[str, Any],

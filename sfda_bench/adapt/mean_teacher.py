@@ -94,8 +94,7 @@ class MeanTeacherAdapter(Adapter):
     """
 
     student_like: tuple[str, ...] = ('student', 'teacher')
-    #: Passes of a step (student forward and backward, teacher forward), for the benchmark.
-    passes: tuple[int, int] = (1, 1)
+    passes = (1, 1)
 
     def __init__(
         self,

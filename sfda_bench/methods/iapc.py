@@ -19,6 +19,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, log_softmax, nll_loss
 
+from sfda_bench.adapt.arg_max import confidences_and_labels
 from sfda_bench.adapt.class_weights import RareClassWeights
 from sfda_bench.adapt.contrast import encoder_map
 from sfda_bench.adapt.mean_teacher import MeanTeacherAdapter
@@ -42,9 +43,8 @@ def importance(source: Tensor, kind: ImportanceInput = 'logits') -> Tensor:
         (N, H, W).
     """
     # Two maxima: several times as fast as topk over a strided dimension.
-    best, index = source.max(dim=1, keepdim=True)
-    second = source.scatter(1, index, float('-inf')).amax(dim=1)
-    first = best.squeeze(1)
+    first, index = confidences_and_labels(source)
+    second = source.scatter(1, index.unsqueeze(1), float('-inf')).amax(dim=1)
     # The soft-max's normaliser cancels in the ratio.
     return 1.0 - (second / first if kind == 'logits' else (second - first).exp())
 
@@ -109,7 +109,7 @@ def iapc_losses(
         'importance': (weights * weighted).mean(),
         'enhanced': ((nearest == labels) * weighted).mean(),
         'prediction': nll_loss(log_p, nearest, ignore_index=IGNORE),
-        'feature': cross_entropy(similarity, student.detach().max(dim=1).indices),
+        'feature': cross_entropy(similarity, confidences_and_labels(student.detach())[1]),
         'entropy': entropy_loss(log_p),
     }
 
@@ -169,6 +169,8 @@ class IAPC(MeanTeacherAdapter):
 
     student_like = ('student', 'teacher', 'source')
     frozen = ('source',)
+    #: The memory network and the source model are forwarded.
+    passes = (1, 2)
 
     def __init__(
         self,

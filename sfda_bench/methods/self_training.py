@@ -93,6 +93,7 @@ class SoftSelfTraining(SelfTraining):
 
     student_like = ('student', 'labeller')
     frozen = ('labeller',)
+    passes = (1, 1)
 
     def __init__(
         self, segmentor: dict[str, Any], thresholds: str, alpha: float = 0.25, **kwargs: Any

@@ -18,6 +18,10 @@ from sfda_bench.suite.method import Method
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = Path(__file__).with_name('templates')
 WIDTH = 100
+TRAINING = ('adapt', 'stream')
+"""Kinds of stages whose adapter is a method's own."""
+HOOKS = ('losses', 'objective', 'train_step')
+"""What an adapter may define, the most particular first."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class NewAdapter:
         name: Its name.
         base: The class it starts from.
         module: Where that one is.
-        hook: What is overridden: ``'losses'``, ``'train_step'`` or ''.
+        hook: What is overridden, one of :data:`HOOKS`, or ''.
     """
 
     name: str
@@ -119,6 +123,7 @@ def _values(
         'name': name,
         'like': like,
         'track': old.card.track,
+        'card': old.card.model_dump(include={'setting', 'predict_on'}, exclude_defaults=True),
         'stages': _renamed(spec['stages'], adapters),
         'profiles': _renamed(spec['profiles'], adapters),
         'skip': spec['skip'],
@@ -131,7 +136,7 @@ def _values(
 
 
 def _adapters(name: str, old: Method) -> dict[str, NewAdapter]:
-    """A class for each adapter that the old method trains, by the type it replaces."""
+    """A class for each adapter of the old method's own stages, by the type it replaces."""
     from sfda_bench.registry import MODELS
     from sfda_bench.suite.outside import import_file
     from sfda_bench.suite.process import import_stack
@@ -139,7 +144,7 @@ def _adapters(name: str, old: Method) -> dict[str, NewAdapter]:
     import_stack()
     for path in old.code_files:
         import_file(path)
-    trained = [s for s in old.spec()['stages'] if s.get('kind', 'adapt') == 'adapt']
+    trained = [s for s in old.spec()['stages'] if s.get('kind', 'adapt') in TRAINING]
     types = list(dict.fromkeys(stage['adapter']['type'] for stage in trained))
     if not types:
         raise BenchError(
@@ -170,7 +175,7 @@ def _hook(base: type) -> str:
     for cls in base.__mro__:
         if cls.__name__ == 'Adapter':
             break
-        for hook in ('losses', 'train_step'):
+        for hook in HOOKS:
             if hook in vars(cls):
                 return hook
     return ''
@@ -181,7 +186,7 @@ def _imports(adapters: Iterable[NewAdapter]) -> list[str]:
     adapters = list(adapters)
     hooks = {adapter.hook for adapter in adapters}
     lines = ['from mmengine.optim import OptimWrapper'] if 'train_step' in hooks else []
-    lines += ['from torch import Tensor'] if hooks & {'losses', 'train_step'} else []
+    lines += ['from torch import Tensor'] if hooks & set(HOOKS) else []
     modules: dict[str, set[str]] = {'sfda_bench.registry': {'MODELS'}}
     for adapter in adapters:
         modules.setdefault(adapter.module, set()).add(adapter.base)

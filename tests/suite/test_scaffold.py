@@ -15,7 +15,7 @@ from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.suite import catalog
 from sfda_bench.suite.contract import check_method, unfilled
 from sfda_bench.suite.method import Method
-from sfda_bench.suite.scaffold import new_method
+from sfda_bench.suite.scaffold import TRAINING, new_method
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ def adapting() -> list[str]:
     return [
         name
         for name in catalog.names('methods')
-        if any(s.get('kind', 'adapt') == 'adapt' for s in Method(name).spec()['stages'])
+        if any(s.get('kind', 'adapt') in TRAINING for s in Method(name).spec()['stages'])
     ]
 
 
@@ -39,7 +39,7 @@ def test_the_structure_of_every_method_can_be_taken_over(like, tmp_path):
         for task in ('gta5_to_cityscapes', 'cityscapes_to_acdc'):
             theirs, ours = (m.stages(profile, task, {}) for m in (old, new))
             for a, b in zip(theirs, ours, strict=True):
-                if a.get('kind', 'adapt') == 'adapt':
+                if a.get('kind', 'adapt') in TRAINING:
                     assert f'class {b["adapter"]["type"]}({a["adapter"]["type"]})' in code
                     b['adapter']['type'] = a['adapter']['type']
             assert json.dumps(theirs) == json.dumps(ours)

@@ -1,0 +1,88 @@
+"""Every code block of the documentation is run, or its flags are parsed; the pages build."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests import documents
+from tests.documents import PAGES, ROOT, Copy, blocks, declared
+
+#: Pages that show over again what others run: parsed by default, run among the long tests.
+AGAIN = ('README', 'add_method', 'reading', 'regression')
+RUN = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in AGAIN else [])
+    for page in PAGES
+    if any(not block.needs and block.language != 'text' for block in blocks(page))
+]
+EVERY = [block for page in PAGES for block in blocks(page)]
+PARSED = [b for b in EVERY if b.needs or (b.language == 'bash' and b.page.stem in AGAIN)]
+
+
+@pytest.fixture(scope='module')
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    return Copy(tmp_path_factory.mktemp('docs') / 'sfda_bench')
+
+
+def test_every_block_says_how_it_is_checked():
+    wrong = [text for block in EVERY if (text := declared(block))]
+    assert not wrong, '\n'.join(wrong)
+    assert len(EVERY) > 40
+
+
+@pytest.mark.parametrize('page', RUN)
+def test_the_blocks_of_a_page_run(page, copy):
+    """In order, in one copy of the repository that all pages share."""
+    for block in blocks(page):
+        if not block.needs and block.language != 'text':
+            copy.run(block)
+
+
+@pytest.mark.parametrize('block', PARSED, ids=str)
+def test_the_flags_of_a_block_that_is_not_run_parse(block, monkeypatch):
+    documents.parse(block, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_the_blocks_that_need_data_run(copy, real_root):
+    for block in EVERY:
+        if block.needs == 'data':
+            text = block.text.replace('/path/to/data', str(real_root))
+            text = text.replace('source .venv/bin/activate\n', '')
+            copy.run(replace(block, text=text), SFDA_DATA_ROOT=str(real_root))
+
+
+@pytest.mark.slurm
+def test_the_blocks_that_need_slurm_run(copy):
+    from tests.suite.slurm_cluster import Cluster, missing_programs
+
+    if missing_programs():
+        pytest.skip(f'not installed: {missing_programs()} (Debian: slurm-wlm munge)')
+    folder = Path(tempfile.mkdtemp(prefix='slurm-'))
+    cluster = Cluster(folder)
+    try:
+        cluster.start()
+        for block in EVERY:
+            if block.needs == 'slurm':
+                text = block.text.replace('--slurm-partition gpu', '--slurm-partition debug')
+                copy.run(replace(block, text=text))
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_pages_build_without_a_warning(tmp_path):
+    command = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--site-dir', str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'WARNING' not in done.stderr
+    for page in tmp_path.glob('*.html'):
+        text = page.read_text()
+        assert 'fonts.googleapis' not in text and 'cdn.' not in text and 'unpkg.com' not in text
