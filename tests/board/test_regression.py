@@ -24,6 +24,7 @@ from sfda_bench.data.subset import cut_subset
 from sfda_bench.scoring.protocols import load_scoring
 from sfda_bench.scoring.scores import score
 from sfda_bench.scoring.statistics import Parts, miou
+from sfda_bench.suite import catalog
 from sfda_bench.suite.record import (
     EntryKey,
     Record,
@@ -278,16 +279,21 @@ def test_the_first_differing_field_is_named(ran, tmp_path):
     (tmp_path / 'tiny.py').write_text(changed)
     arguments = [*common, '--suite', str(tmp_path / 'tiny.py'), '--method', 'source_only']
     (found,), _ = cli._run(cli.build_parser().parse_args(arguments))
-    row = check(files.load(bench.folder / 'tiny.yaml'), [found], {}, []).rows[0]
+    row = check(files.load(bench.folder / 'tiny.yaml'), [found], [], []).rows[0]
     assert row.differs == ['config source.train_dataloader.batch_size: 2 -> 3']
 
 
 def test_a_failed_entry_is_an_alarm(ran, capsys, tmp_path):
     _, common = ran
     junit = tmp_path / 'j.xml'
-    method = 'tent[iters=3,batch_size=2,lr=1e25]'
+    config = tmp_path / 'tent.py'
+    text = (catalog.CONFIG_ROOT / 'methods/tent.py').read_text()
+    config.write_text(text.replace('lr=1e-4', 'lr=1e25'))
+    method = f'{config}[iters=3,batch_size=2]'
     assert main([*common, '--method', method, '--junit', str(junit)]) == 2
-    assert 'no result' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'no result: adapt diverged' in out
+    assert 'first difference: config adapt.optim_wrapper.optimizer.lr: 0.0001 -> 1e+25' in out
     assert ElementTree.parse(junit).getroot().find('.//failure') is not None
 
 

@@ -18,7 +18,7 @@ from sfda_bench.board.regression import report as reports
 from sfda_bench.board.regression.baseline import Baseline, Cell, Sheet
 from sfda_bench.board.regression.check import Report, check, update
 from sfda_bench.board.regression.limits import Limits
-from sfda_bench.board.regression.measure import Measured, measure
+from sfda_bench.board.regression.measure import Measured, Unfinished, measure, unfinished
 from sfda_bench.board.regression.provenance import Facts, facts_of
 from sfda_bench.errors import BenchError, DataError
 from sfda_bench.suite import commands
@@ -103,13 +103,13 @@ def _main(arguments: argparse.Namespace) -> int:
     path = arguments.against or RESULTS / 'baselines' / f'{name}.yaml'
     baseline = _baseline(path, name, arguments.update)
     if arguments.from_records:
-        measured, unfinished = _from_records(arguments, name)
+        measured, lost = _from_records(arguments, name)
     else:
-        measured, unfinished = _run(arguments)
-    if not measured and not unfinished:
+        measured, lost = _run(arguments)
+    if not measured and not lost:
         raise BenchError('nothing to compare', 'at least one entry')
     wanted = _expected(baseline, arguments)
-    report = check(baseline, measured, unfinished, wanted)
+    report = check(baseline, measured, lost, wanted)
     if arguments.update:
         return _update(baseline, measured, report, path)
     print(reports.text(report))
@@ -129,7 +129,7 @@ def _baseline(path: Path, suite: str, is_update: bool) -> Baseline:
     return baseline
 
 
-def _run(arguments: argparse.Namespace) -> tuple[list[Measured], dict[str, str]]:
+def _run(arguments: argparse.Namespace) -> tuple[list[Measured], list[Unfinished]]:
     """Run what is missing, as ``run_suite`` does."""
     began = time.monotonic()
     records = arguments.records or arguments.runs / 'records'
@@ -141,14 +141,18 @@ def _run(arguments: argparse.Namespace) -> tuple[list[Measured], dict[str, str]]
         summary = run_plan(plan, store, commands.executor_of(arguments), records, console.stage)
     console.summary(summary, 'the same command', time.monotonic() - began)
     facts = facts_of(plan, store)
-    unfinished = {entry.key.slug: reason for entry, reason in summary.incomplete}
+    lost = [
+        unfinished(entry, reason, plan, facts)
+        for entry, reason in summary.incomplete
+        if not entry.skip
+    ]
+    absent = {entry.key.slug for entry, _ in summary.incomplete}
     measured = [
         measure(records / plan.suite / f'{entry.key.slug}.json', entry, plan, store, facts)
         for entry in plan.entries
-        if entry.key.slug not in unfinished
+        if entry.key.slug not in absent
     ]
-    skipped = {entry.key.slug for entry in plan.entries if entry.skip}
-    return measured, {slug: why for slug, why in unfinished.items() if slug not in skipped}
+    return measured, lost
 
 
 def _plan(arguments: argparse.Namespace) -> tuple[Plan, Store]:
@@ -158,7 +162,7 @@ def _plan(arguments: argparse.Namespace) -> tuple[Plan, Store]:
 
 def _from_records(
     arguments: argparse.Namespace, suite: str
-) -> tuple[list[Measured], dict[str, str]]:
+) -> tuple[list[Measured], list[Unfinished]]:
     """Records as they stand; their configs and code are known if the plan has the same ids."""
     folder = (arguments.records or RESULTS / 'records') / suite
     plan: Plan | None = None
@@ -177,7 +181,7 @@ def _from_records(
     ]
     if not found:
         raise BenchError(f'no such records in {folder}', 'records of the suite', 'run the suite')
-    return [measure(p, entries.get(slug), plan, store, facts) for p, slug in found], {}
+    return [measure(p, entries.get(slug), plan, store, facts) for p, slug in found], []
 
 
 def _expected(baseline: Baseline, arguments: argparse.Namespace) -> list[str]:
