@@ -7,8 +7,15 @@ STAMP := $(VENV)/.installed
 # One thread a process: two stages share two cores without fighting.
 export OMP_NUM_THREADS ?= 1
 JOBS ?= 2
+# A folder for JUnit files and Markdown summaries, e.g. make pocket REPORTS=reports.
+REPORTS ?=
+# The task whose entries the quick regression check runs; nightly runs all.
+POCKET_TASK ?= gta5_to_cityscapes
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+junit = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
+reports = $(if $(REPORTS),--junit $(REPORTS)/$(1).xml --summary $(REPORTS)/$(1).md)
 
-.PHONY: help install suite test board docs lint format types check slow clean
+.PHONY: help install suite test board docs lint format types check fast pocket gpu slow nightly clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +34,7 @@ suite: $(STAMP)  ## run the pocket suite and write its board
 	$(BIN)/python tools/make_leaderboard.py
 
 test: $(STAMP)  ## the default tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+	$(PYTEST) $(call junit,test)
 
 board: $(STAMP)  ## write the leaderboards from the committed records
 	$(BIN)/python tools/make_leaderboard.py
@@ -49,8 +56,23 @@ format: $(STAMP)  ## ruff: format and mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+fast: $(STAMP)  ## tier 1: contract tests and golden bit-exact runs (under 2 minutes)
+	$(PYTEST) -m 'fast and not slow' $(call junit,fast)
+
+pocket: $(STAMP)  ## tier 2: regression check, all methods, one seed, one task (under 10 minutes)
+	$(BIN)/python tools/check_regression.py --suite pocket --task $(POCKET_TASK) $(call reports,pocket)
+
+GATES = tests/suite/test_gate.py tests/networks/test_gate.py tests/networks/test_cgnet.py
+gpu: $(STAMP)  ## tier 3: source gates and GPU tests (SFDA_DATA_ROOT: real data and weights)
+	@$(BIN)/python -c "import sys, torch; sys.exit(None if torch.cuda.is_available() else 'make gpu: torch sees no CUDA device')"
+	$(BIN)/python -m pytest -m 'not slow' $(GATES) $(call junit,gates)
+	$(BIN)/python -m pytest -m gpu $(call junit,gpu) || test $$? -eq 5
+
 slow: $(STAMP)  ## the long tests (slow, data)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope -m 'slow or data'
+	$(PYTEST) -m 'slow or data' $(call junit,slow)
+
+nightly: check test slow  ## tier 4: everything, and the regression check on all tasks
+	$(BIN)/python tools/check_regression.py --suite pocket $(call reports,nightly)
 
 clean:  ## remove caches (never runs/ or data/)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info

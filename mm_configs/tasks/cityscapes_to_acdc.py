@@ -10,4 +10,6 @@ task = dict(
     prediction_map=None,
     scoring='acdc19',
     extra_scoring=[],
+    # Conditions as they follow each other at test time (the order of continual adaptation papers).
+    stream_order=['fog', 'night', 'rain', 'snow'],
 )

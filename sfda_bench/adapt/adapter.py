@@ -39,6 +39,10 @@ class Adapter(BaseSegmentor):
 
     #: Modules that are loaded from a plain source checkpoint (a teacher adds its name).
     student_like: tuple[str, ...] = ('student',)
+    #: Modules that stay in evaluation mode throughout.
+    frozen: tuple[str, ...] = ()
+    #: Passes of a step for the benchmark: student forward and backward, frozen network forward.
+    passes: tuple[int, int] = (1, 0)
 
     def __init__(
         self,
@@ -84,17 +88,29 @@ class Adapter(BaseSegmentor):
 
     def logits(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Student logits (N, C, h, w) at feature resolution, or at ``size`` = (H, W) if given."""
-        output = self.student.decode_head(self.student.extract_feat(images))
-        if size is not None:
-            output = nn.functional.interpolate(
-                output, size=size, mode='bilinear', align_corners=self.align_corners
-            )
+        output = self.logits_of(self.student, images)
         self.note_prediction(output)
-        return output
+        return output if size is None else self.resized(output, size)
+
+    def logits_of(
+        self, network: nn.Module, images: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Logits of any network of the student's kind, as :meth:`logits`."""
+        output = network.decode_head(network.extract_feat(images))  # type: ignore[operator]
+        return output if size is None else self.resized(output, size)
+
+    def resized(self, logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+        """``logits`` at another size, as the network's head resizes them."""
+        size = (int(size[0]), int(size[1]))
+        if logits.shape[-2:] == size:
+            return logits
+        return nn.functional.interpolate(
+            logits, size=size, mode='bilinear', align_corners=self.align_corners
+        )
 
     @torch.no_grad()
     def note_prediction(self, logits: Tensor) -> None:
-        """Keep the class histogram of ``logits`` for the early warnings."""
+        """Keep the class histogram of ``logits``, at any resolution, for the early warnings."""
         labels = logits.detach().argmax(dim=1).flatten()
         self.prediction_histogram = torch.bincount(labels, minlength=logits.shape[1])
 
@@ -127,6 +143,10 @@ class Adapter(BaseSegmentor):
                 for module in self.student.modules():
                     if isinstance(module, nn.modules.dropout._DropoutNd):
                         module.eval()
+            for name in self.frozen:
+                # this runs during construction too
+                if hasattr(self, name):
+                    getattr(self, name).eval()
         return self
 
     def export_module(self) -> nn.Module:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from sfda_bench.adapt.adapter import Adapter
 from sfda_bench.adapt.branches import views_of
@@ -73,6 +72,10 @@ class AdversarialAdapter(Adapter):
         **kwargs: See :class:`~sfda_bench.adapt.adapter.Adapter`.
     """
 
+    passes = (2, 0)
+    #: Forward and backward passes of each discriminator in a step, for the benchmark.
+    judgements = 3
+
     def __init__(
         self,
         segmentor: dict[str, Any],
@@ -108,10 +111,7 @@ class AdversarialAdapter(Adapter):
         size = (images.shape[-2], images.shape[-1])
         coarse = [head(features) for head in self.heads]
         self.note_prediction(coarse[0])
-        return [
-            interpolate(x, size=size, mode='bilinear', align_corners=self.align_corners)
-            for x in coarse
-        ]
+        return [self.resized(x, size) for x in coarse]
 
     def seen(self, logits: Tensor) -> Tensor:
         """What the discriminators look at (N, C, H, W): the self-information of each class."""

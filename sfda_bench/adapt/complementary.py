@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from sfda_bench.adapt.arg_max import confidences_and_labels
 from sfda_bench.adapt.curriculum import IGNORE, NegativeForm, negative_loss, positive_loss
 from sfda_bench.adapt.mean_teacher import MeanTeacherAdapter
 from sfda_bench.adapt.mixing import balanced_crop, cropped
@@ -50,7 +51,7 @@ class CroppingTeacher(MeanTeacherAdapter):
         """Images (cropped if CBC is on), teacher labels and confidences (N, H, W)."""
         images = self.chosen_crops(images)
         found = self.teacher_logits(images, size_of(images)).softmax(dim=1)
-        confidence, labels = found.max(dim=1)
+        confidence, labels = confidences_and_labels(found)
         return images, labels, confidence
 
 

@@ -7,10 +7,12 @@ Source: ATP (arXiv 2106.11653), code ``losses/cross_entropy_loss.py`` (``Entropy
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, log_softmax
 
 from sfda_bench.errors import require_known
@@ -25,6 +27,54 @@ def normalised_entropy(log_p: Tensor, classes: int) -> Tensor:
     return -(log_p.exp() * log_p).sum(dim=1) / math.log(classes)
 
 
+class _EntropyAndProbability(Function):
+    """Entropy in nats (N, H, W) and probabilities (N, C, H, W) of logits, in few passes.
+
+    ``dH/dz = -p (log p + H)``; composed of log-softmax, exponential and product, each with its own
+    backward pass, it costs several times as much.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> tuple[Tensor, Tensor]:
+        log_p = log_softmax(logits, dim=1)
+        p = log_p.exp()
+        entropy = (p * log_p).sum(dim=1).neg_()
+        ctx.save_for_backward(log_p, p, entropy)
+        ctx.set_materialize_grads(False)
+        return entropy, p
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_entropy: Tensor | None, by_p: Tensor | None) -> Tensor | None:
+        log_p, p, entropy = ctx.saved_tensors
+        gradient: Tensor | None = None
+        if by_entropy is not None:
+            gradient = (log_p + entropy.unsqueeze(1)).mul_(by_entropy.neg().unsqueeze(1))
+        if by_p is not None:
+            centred = by_p - (by_p * p).sum(dim=1, keepdim=True)
+            gradient = centred if gradient is None else gradient.add_(centred)
+        return None if gradient is None else gradient.mul_(p)
+
+
+class _Mass(Function):
+    """Mass (N, H, W) of the classes below a threshold, from logits (N, C, H, W)."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, threshold: float) -> Tensor:
+        p = logits.softmax(dim=1)
+        absent = p.masked_fill(p >= threshold, 0.0)
+        mass = absent.sum(dim=1)
+        ctx.save_for_backward(p, absent, mass)
+        return mass
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_mass: Tensor) -> tuple[Tensor, None]:
+        p, absent, mass = ctx.saved_tensors
+        gradient = torch.addcmul(absent, p, mass.unsqueeze(1), value=-1.0)
+        return gradient.mul_(by_mass.unsqueeze(1)), None
+
+
 def curriculum_entropy(
     logits: Tensor, gamma: float = 5.0, detach: bool = False, classes: int | None = None
 ) -> Tensor:
@@ -37,9 +87,7 @@ def curriculum_entropy(
             (for gamma 5) are pushed to *higher* entropy.
         classes: Normaliser K; C if ``None``. The code always says 19.
     """
-    entropy = normalised_entropy(log_softmax(logits, dim=1), classes or logits.shape[1])
-    ease = (1.0 - entropy) ** gamma
-    return ((ease.detach() if detach else ease) * entropy).mean()
+    return alignment(logits, gamma=gamma, detach=detach, classes=classes)[0]
 
 
 def weighted_diversity(logits: Tensor, alpha: float = 3.0, classes: int | None = None) -> Tensor:
@@ -53,11 +101,26 @@ def weighted_diversity(logits: Tensor, alpha: float = 3.0, classes: int | None =
         alpha: Steepness of the weights, which carry no gradient.
         classes: Normaliser K; C if ``None``.
     """
-    classes = classes or logits.shape[1]
-    log_p = log_softmax(logits, dim=1)
-    weight = (-alpha * normalised_entropy(log_p, classes)).exp().detach()
-    mean = (weight.unsqueeze(1) * log_p.exp()).mean(dim=(0, 2, 3))
-    return -(mean * (mean + TINY).log()).sum() / math.log(classes)
+    return alignment(logits, alpha=alpha, classes=classes)[1]
+
+
+def alignment(
+    logits: Tensor,
+    gamma: float = 5.0,
+    alpha: float = 3.0,
+    detach: bool = False,
+    classes: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """:func:`curriculum_entropy` and :func:`weighted_diversity` of the same logits, together."""
+    unit = math.log(classes or logits.shape[1])
+    nats, p = _EntropyAndProbability.apply(logits)
+    entropy = nats / unit
+    ease = (1.0 - entropy) ** gamma
+    curriculum = ((ease.detach() if detach else ease) * entropy).mean()
+    weight = (-alpha * entropy).exp().detach() / entropy.numel()
+    with torch.autocast(p.device.type, enabled=False):
+        mean = (p.flatten(2) @ weight.flatten(1).unsqueeze(2)).sum(dim=(0, 2))
+    return curriculum, -(mean * (mean + TINY).log()).sum() / unit
 
 
 def negative_loss(
@@ -76,11 +139,11 @@ def negative_loss(
         where: (N, H, W) bool, pixels that count; the mean is over all pixels either way.
     """
     require_known('form of the negative loss', form, ('joint', 'sum'))
-    p = logits.softmax(dim=1)
-    absent = (p < threshold).detach()
     if form == 'joint':
-        loss = -(1.0 - (p * absent).sum(dim=1)).clamp(1e-8, 1.0).log()
+        loss = -(1.0 - _Mass.apply(logits, threshold)).clamp(1e-8, 1.0).log()
     else:
+        p = logits.softmax(dim=1)
+        absent = (p < threshold).detach()
         loss = -((1.0 - p).clamp(1e-8, 1.0).log() * absent).sum(dim=1)
     return (loss if where is None else loss * where).mean()
 

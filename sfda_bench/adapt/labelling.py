@@ -14,7 +14,6 @@ import torch
 from mmengine.structures import PixelData
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from sfda_bench.adapt.adapter import Adapter
 from sfda_bench.adapt.pseudo_label import LABELS_NAME, STATS_NAME, Writer
@@ -47,7 +46,7 @@ class MultiScalePredictor(Adapter):
                 mirrored = self.logits(images.flip(dims=(3,))).softmax(dim=1)
                 # Resizing is linear: adding first saves one pass at full size.
                 maps = maps + mirrored.flip(dims=(3,))
-            maps = interpolate(maps, size=size, mode='bilinear', align_corners=self.align_corners)
+            maps = self.resized(maps, size)
             total = maps if total is None else total.add_(maps)
         if total is None:
             raise ValueError('no view to predict')

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from sfda_bench.adapt.adapter import Adapter
 from sfda_bench.adapt.norm import set_norm_mode
@@ -95,8 +94,7 @@ class MeanTeacherAdapter(Adapter):
     """
 
     student_like: tuple[str, ...] = ('student', 'teacher')
-    #: Passes of a step (student forward and backward, teacher forward), for the benchmark.
-    passes: tuple[int, int] = (1, 1)
+    passes = (1, 1)
 
     def __init__(
         self,
@@ -158,15 +156,7 @@ class MeanTeacherAdapter(Adapter):
     @torch.no_grad()
     def teacher_logits(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Teacher logits (N, C, h, w) at the head's resolution, or at ``size`` = (H, W)."""
-        output = self.teacher.decode_head(self.teacher.extract_feat(images))
-        return output if size is None else self.resized(output, size)
-
-    def resized(self, logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-        """``logits`` at another size, as the network's head resizes them."""
-        size = (int(size[0]), int(size[1]))
-        if logits.shape[-2:] == size:
-            return logits
-        return interpolate(logits, size=size, mode='bilinear', align_corners=self.align_corners)
+        return self.logits_of(self.teacher, images, size)
 
     # --- views ----------------------------------------------------------------------------------
 

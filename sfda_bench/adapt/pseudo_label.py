@@ -91,7 +91,7 @@ class ThresholdWriter(Writer):
         portion: Share p of each class (or of all pixels) to keep.
         policy: ``'class'`` (CBST) or ``'global'`` (ST).
         stride: Every how many-th pixel of a class counts; the code uses 4.
-        rows: Every how many-th row counts, faster than ``stride``.
+        rows: Every how many-th band of rows counts, faster than ``stride``.
         rounding: Of the rank: ``'floor'`` (code) or ``'round'`` (paper).
         prior: ``.npy`` file of a spatial prior.
         **kwargs: See :class:`Writer`.
@@ -124,7 +124,7 @@ class ThresholdWriter(Writer):
                 self.histogram = ConfidenceHistogram(len(maps), self.stride, self.rows, maps.device)
                 self.pixels = torch.zeros(len(maps), dtype=torch.int64, device=maps.device)
             _, labels = self.histogram.update(maps)
-            self.pixels += torch.bincount(labels.flatten(), minlength=len(maps))
+            self.pixels += torch.bincount(labels, minlength=len(maps))
             self.results.append(sample['sample_id'])
 
     def evaluate(self, size: int) -> dict:

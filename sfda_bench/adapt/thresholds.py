@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sfda_bench.adapt.arg_max import Room, largest
 from sfda_bench.errors import BenchError, require_known
 
 Policy = Literal['class', 'global']
@@ -26,7 +27,8 @@ Rounding = Literal['floor', 'round']
 #: 2^-14 (6.1e-5), and ever finer towards 1, where trained networks crowd and ties would arise.
 _DROPPED_BITS = 10
 _FIRST = (127 - 24) << (23 - _DROPPED_BITS)  # 1 - p = 2^-24, the least step below 1
-_CHUNK = 8
+_BAND = 4  # rows
+_WAITING = 1 << 21  # pixels that are counted together: 16 MB
 BINS = (24 << (23 - _DROPPED_BITS)) + 2  # bin 0 is p = 1 exactly
 
 
@@ -95,26 +97,6 @@ def lower_edge(index: int) -> float:
     return max(math.ceil((1.0 - width) * 2**24) / 2**24, 0.0)
 
 
-def confidence_and_label(probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest probability and its class, int64, of maps (C, H, W).
-
-    On a CPU the class rides in the five lowest bits of the probability's own bit pattern, which
-    needs half the time of ``max``: where two classes agree to 2^-18 the smaller one wins.
-    """
-    classes = len(probabilities)
-    fits = probabilities.device.type == 'cpu' and probabilities.dtype == torch.float32
-    if not fits or classes > 32 or probabilities.dim() != 3:
-        confidence, labels = probabilities.max(dim=0)
-        return confidence, labels
-    code = (31 - torch.arange(classes, dtype=torch.int32)).view(classes, 1, 1)
-    labels = torch.empty(probabilities.shape[1:], dtype=torch.int64)
-    for start in range(0, labels.shape[0], _CHUNK):  # pieces that stay in the cache
-        part = probabilities[:, start : start + _CHUNK].contiguous().view(torch.int32)
-        best = part.bitwise_and(~31).bitwise_or_(code).amax(dim=0)
-        labels[start : start + _CHUNK] = 31 - best.bitwise_and_(31)
-    return probabilities.amax(dim=0), labels
-
-
 @dataclass
 class ClassThresholds:
     """Thresholds with what they keep.
@@ -142,8 +124,9 @@ class ConfidenceHistogram:
         classes: Number of classes C.
         stride: Use every ``stride``-th pixel of a class in raster order of each image, as the code
             does (4); 1 uses all, as the paper says.
-        rows: Look at every ``rows``-th row only, starting one row later in each image: a sample as
-            large as the code's for 4, at a quarter of the work.
+        rows: Look at every ``rows``-th band of four rows only (thinner in small maps), starting
+            one band later in each image: a sample as large as the code's for 4, at a quarter of
+            the work.
         device: Where the histogram lies.
     """
 
@@ -158,28 +141,74 @@ class ConfidenceHistogram:
             raise BenchError(f'stride {stride}, rows {rows}', '1 or more')
         self.classes, self.stride, self.rows = classes, stride, rows
         self.images = 0
-        self.counts = torch.zeros(classes * BINS, dtype=torch.int64, device=device)
+        self._total = torch.zeros(classes * BINS, dtype=torch.int64, device=device)
+        self._room = Room()
+        self._waiting = np.empty(0, np.int64)  # bins that are counted together, on a CPU
+        self._filled = 0
+
+    @property
+    def counts(self) -> Tensor:
+        """Histograms (C * bins,), int64; may be changed in place."""
+        if self._filled:
+            np.add.at(self._total.numpy(), self._waiting[: self._filled], 1)
+            self._filled = 0
+        return self._total
 
     def update(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the arg-max confidences of maps (C, H, W); returns ``confidence, label`` of them."""
-        if self.rows > 1:
-            probabilities = probabilities[:, self.images % self.rows :: self.rows]
-        self.images += 1
-        confidence, labels = confidence_and_label(probabilities)
+        """Add the arg-max confidences of maps (C, H, W); returns ``confidence, label``, flat.
+
+        On a CPU both are overwritten by the next call.
+        """
+        confidence, labels = self.largest(probabilities)
         self.add(confidence, labels)
         return confidence, labels
 
+    def largest(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+        """The first half of :meth:`update`: confidence and label of the next image's pixels."""
+        height, width = probabilities.shape[-2:]
+        ranges = self._ranges(height, width)
+        self.images += 1
+        return largest(probabilities.flatten(1), ranges, self._room)
+
+    def _ranges(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Pixels of the next image to look at."""
+        if self.rows == 1:
+            return [(0, height * width)]
+        band = max(1, min(_BAND, height // (_BAND * self.rows)))
+        starts = range(self.images % self.rows * band, height, self.rows * band)
+        return [(row * width, min(row + band, height) * width) for row in starts]
+
     def add(self, confidence: Tensor, labels: Tensor) -> None:
         """Add confidences with their labels, tensors of one shape."""
-        confidence, labels = confidence.flatten(), labels.flatten().long()
+        confidence, labels = confidence.flatten(), labels.flatten()
         if self.stride > 1:
             chosen = torch.cat(list(self._strided(labels)))
             confidence, labels = confidence[chosen], labels[chosen]
-        index = bin_of(confidence).add_(labels * BINS)
-        if index.device.type == 'cpu':
-            np.add.at(self.counts.numpy(), index.numpy(), 1)  # three times as fast as scatter_add_
+        if self._total.device.type == 'cpu':
+            self._count(confidence.float().numpy(), labels.numpy())
         else:
-            self.counts.scatter_add_(0, index, torch.ones_like(index))
+            index = bin_of(confidence).add_(labels.long() * BINS)
+            self._total.scatter_add_(0, index, torch.ones_like(index))
+
+    def _count(self, confidence: NDArray, labels: NDArray) -> None:
+        """As :func:`bin_of`, into the buffer of what waits: counted many images at a time, the
+        histograms are found in the cache."""
+        if math.isnan(float(confidence.sum())):
+            raise BenchError('a confidence that is not a number', 'probabilities in [0, 1]')
+        if not len(self._waiting):
+            self._waiting = np.empty(_WAITING, np.int64)
+        for start in range(0, len(confidence), _WAITING):
+            piece = slice(start, start + _WAITING)
+            bits = self._room.bits_of(confidence[piece])
+            np.right_shift(bits, _DROPPED_BITS, out=bits)
+            np.maximum(bits, _FIRST - 1, out=bits)
+            if self._filled + len(bits) > _WAITING:
+                self.counts  # noqa: B018
+            index = self._waiting[self._filled : self._filled + len(bits)]
+            np.multiply(labels[piece], BINS, out=index, dtype=np.int64)
+            np.add(index, bits, out=index)
+            np.subtract(index, _FIRST - 1, out=index)
+            self._filled += len(bits)
 
     def _strided(self, labels: Tensor) -> Iterator[Tensor]:
         for index in range(self.classes):

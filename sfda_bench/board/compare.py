@@ -65,6 +65,9 @@ def compare(a: Item, b: Item, samples: int = SAMPLES) -> Report:
         ours, theirs = getattr(a.record, field), getattr(b.record, field)
         if ours != theirs:
             raise BenchError(f'{field} {ours} against {theirs}', 'one protocol for both records')
+    settings = {x.record.setting for x in (a, b) if x.record.track != 'bound'}
+    if len(settings) > 1:
+        raise BenchError(f'settings {" and ".join(sorted(settings))}', 'one setting for both')
     if a.ids != b.ids or a.truth != b.truth:
         raise BenchError(
             'the records were scored on different images or labels',

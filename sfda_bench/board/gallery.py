@@ -24,6 +24,7 @@ from sfda_bench.data.decode import read_raw_label, to_train_ids
 from sfda_bench.data.layout import label_encoding, list_split, require_root
 from sfda_bench.errors import BenchError
 from sfda_bench.labels import CAMVID_PALETTE, CITYSCAPES_PALETTE, IGNORE
+from sfda_bench.stream_ids import round_id
 from sfda_bench.suite import catalog
 
 FOLDER = 'gallery'
@@ -162,6 +163,10 @@ def _read(row: Row, runs: Path, sample_id: str, truth: np.ndarray) -> np.ndarray
     """A prediction with the pixels that are not scored blacked out, as they are in the truth."""
     folder = _predictions(row, runs)
     path = (folder or Path()) / f'{sample_id}.png'
+    rounds = len(row.first.rounds)
+    if folder is not None and rounds:
+        # of a stream that showed the image several times, the last
+        path = folder / f'{round_id(sample_id, rounds, rounds)}.png'
     if not path.is_file():
         raise BenchError(f'no prediction {path}', 'one PNG an image', 'score the entry again')
     with Image.open(path) as image:

@@ -18,6 +18,10 @@ HOW_TO_READ = """\
 * **Track**: `source-free` sees unlabelled target images only; `black-box` only predictions of the
   source model; `test-time` adapts while it predicts; `uda` also reads source data; `bound` rows
   (source-only, oracle) are not methods and have no rank.
+* **Setting** of test-time methods, never two in one table: `online` meets the images once, in
+  order; `episodic` returns to the source model before each image; `continual` goes through the
+  conditions round after round without returning. Everything else is `offline`: adapted first,
+  scored afterwards.
 * **Fidelity**: `official` reproduces values computed by the authors' own functions in
   micro-cases; `paper` follows the published text; `reconstructed` fills unpublished facts with
   our choices (listed on the method's card).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from sfda_bench.errors import BenchError
 from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring
+from sfda_bench.scoring.rounds import by_round, merge_rounds
 from sfda_bench.scoring.scores import ProtocolScores, parts, score
 from sfda_bench.scoring.statistics import Parts
 from sfda_bench.suite.record import Record, counts_digest, load_counts
@@ -26,7 +27,8 @@ class Item:
     """One record with its counts.
 
     ``totals`` are the counts summed over images, by condition and overall (key ``''``);
-    ``truth`` fingerprints images and labels, so that only equal ones are compared.
+    ``truth`` fingerprints images and labels, so that only equal ones are compared. A stream of
+    several rounds has its ``rounds`` scored apart; everywhere else an image's rounds are added up.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Item:
     image_miou: np.ndarray
     totals: dict[str, np.ndarray]
     truth: str
+    rounds: dict[int, ProtocolScores] = field(default_factory=dict)
 
     @property
     def protocol(self) -> ScoringProtocol:
@@ -90,6 +93,9 @@ def _reduce(
     fix: str,
 ) -> Item:
     protocol = load_scoring(record.scoring_protocol)
+    truth = truth_fingerprint(counts, ids)
+    rounds = by_round(counts, ids, conditions, protocol)
+    counts, ids, conditions = merge_rounds(counts, ids, conditions)
     scores = score(counts, conditions, protocol)
     told, found = record.scores.miou, scores.miou
     if (told is None) != (found is None) or abs((told or 0) - (found or 0)) > TOLERANCE:
@@ -108,7 +114,8 @@ def _reduce(
         tuple(conditions),
         _image_miou(inter, union),
         totals,
-        truth_fingerprint(counts, ids),
+        truth,
+        rounds,
     )
 
 

@@ -36,7 +36,8 @@ def readme(boards: Sequence[Board]) -> str:
 def heading(board: Board) -> str:
     """Title of a board."""
     key = board.key
-    tail = f' (images and labels {key.truth})' if key.truth else ''
+    tail = f', {key.setting} at test time' if key.setting else ''
+    tail += f' (images and labels {key.truth})' if key.truth else ''
     return f'{title("tasks", key.task)}, {title("networks", key.network)}{tail}'
 
 
@@ -88,20 +89,24 @@ def section(board: Board) -> str:
 
 def protocol_line(board: Board) -> str:
     """Images, protocols and hardware of a board."""
+    shown = f', each shown {board.rounds} times' if board.rounds > 1 else ''
     return (
-        f'{board.images} images; inference `{board.key.inference}`, '
+        f'{board.images} images{shown}; inference `{board.key.inference}`, '
         f'scoring `{board.key.scoring}`. Cost on {", ".join(hardware(board)) or MISSING}.'
     )
 
 
 def missing_methods(board: Board) -> list[str]:
-    """Methods of this repository without a row here, with the reason if their card has one."""
+    """Methods of this repository and setting without a row here, with their card's reason if any.
+
+    Bounds are offline; boards of other settings show the source model's score in each row.
+    """
     have = {row.method for row in board.rows}
     found = []
     for name in catalog.names('methods'):
-        if name in have:
-            continue
         known = card(name)
+        if name in have or (known and known.setting != (board.key.setting or 'offline')):
+            continue
         reason = Method(name).skip_reason(board.key.task, board.key.network) if known else ''
         found.append((known.title if known else name) + (f' ({reason})' if reason else ''))
     return found

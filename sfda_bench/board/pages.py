@@ -36,6 +36,7 @@ def board_page(board: Board, reported: Mapping[str, ReportedFile]) -> str:
         '## Per class (IoU, mean over seeds)\n\n' + class_table(board),
         class_interval_table(board),
         condition_table(board),
+        round_table(board),
         convention_table(board),
         '## Seeds\n\n' + seed_table(board),
         curve_table(board),
@@ -86,6 +87,20 @@ def condition_table(board: Board) -> str:
         body.append([row.title, number(row.mean), *cells])
     note = 'The overall mIoU is over all pixels, not the mean of the conditions. 95 % intervals.'
     return f'## Per condition (mIoU)\n\n{note}\n\n' + table(['method', 'all', *names], body)
+
+
+def round_table(board: Board) -> str:
+    """Rounds and their conditions, in the order of the stream, by methods; '' without rounds."""
+    names = unique(name for row in board.rows for name in row.per_round)
+    if not names:
+        return ''
+    body = [[name, *(number(row.per_round.get(name)) for row in board.rows)] for name in names]
+    note = (
+        'Rounds as they followed each other. One below an earlier one on the same '
+        'images means that the method forgot or drifted.'
+    )
+    header = ['round', *(row.title for row in board.rows)]
+    return f'## Per round (mIoU)\n\n{note}\n\n' + table(header, body)
 
 
 def convention_table(board: Board) -> str:

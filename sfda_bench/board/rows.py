@@ -22,7 +22,8 @@ Interval = tuple[float, float]
 class BoardKey:
     """What all rows of a board share; numbers are compared only inside one.
 
-    ``truth`` is '' unless records of the same protocol were scored on different images or labels.
+    ``setting`` is '' for offline methods, else how the images are met at test time. ``truth`` is ''
+    unless records of the same protocol were scored on different images or labels.
     """
 
     suite: str
@@ -30,13 +31,14 @@ class BoardKey:
     network: str
     inference: str
     scoring: str
+    setting: str = ''
     truth: str = ''
 
     @property
     def slug(self) -> str:
         """Name for files, e.g. ``pocket__gta5_to_cityscapes__deeplabv2_pocket``."""
         parts = [self.suite, self.task, self.network]
-        return '__'.join(parts + ([self.truth] if self.truth else []))
+        return '__'.join([*parts, *filter(None, (self.setting, self.truth))])
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,22 @@ class Row:
         return _mean_dicts(found, self.complete)
 
     @cached_property
+    def per_round(self) -> dict[str, float | None]:
+        """Mean over seeds of mIoU by round, and by condition in it, of streams of several rounds.
+
+        Names are ``round 1`` and ``round 1 fog``.
+        """
+        found = [
+            {
+                ' '.join(filter(None, (f'round {number}', tag))): value
+                for number, scores in item.rounds.items()
+                for tag, value in {'': scores.miou, **scores.per_condition}.items()
+            }
+            for item in self.items.values()
+        ]
+        return _mean_dicts(found, self.complete)
+
+    @cached_property
     def conventions(self) -> dict[str, float | None]:
         """Mean over seeds of mIoU under every scoring protocol of the label space."""
         totals = np.stack([item.totals[''] for item in self.items.values()])
@@ -162,6 +180,11 @@ class Board:
         return self.rows[0].first.scores.images
 
     @property
+    def rounds(self) -> int:
+        """How often each image was shown; 1 unless the setting is continual."""
+        return max(1, len(self.rows[0].first.rounds))
+
+    @property
     def upper(self) -> float | None:
         """mIoU of the upper bound: the best complete bound row that is above the source model."""
         means = [r.mean for r in self.rows if r.bound and r.gain and r.mean and r.gain > 0]
@@ -172,7 +195,12 @@ def _key(item: Item) -> BoardKey:
     record = item.record
     entry = record.entry
     return BoardKey(
-        entry.suite, entry.task, entry.network, record.inference_protocol, record.scoring_protocol
+        entry.suite,
+        entry.task,
+        entry.network,
+        record.inference_protocol,
+        record.scoring_protocol,
+        '' if record.setting == 'offline' else record.setting,
     )
 
 

@@ -40,7 +40,11 @@ def pages(
     """
     env = _environment()
     nav = [
-        (f'{b.key.slug}.html', f'{b.key.suite}: {title("tasks", b.key.task)}', b.key.network)
+        (
+            f'{b.key.slug}.html',
+            f'{b.key.suite}: {title("tasks", b.key.task)}',
+            ', '.join(filter(None, (b.key.network, b.key.setting))),
+        )
         for b in boards
     ]
     common = {'nav': nav, 'number': number}
@@ -126,7 +130,7 @@ def shade(value: float | None, low: float = 0, high: float = 100) -> str:
 
 
 def _matrix(rows: Sequence[Row], kind: str) -> dict[str, Any] | None:
-    """Names and values of a heat map over ``kind``: per_class, per_condition or conventions."""
+    """Names and values of a heat map over ``kind``, a property of rows such as ``per_class``."""
     names = unique(name for row in rows for name in getattr(row, kind))
     if not names:
         return None
@@ -156,6 +160,7 @@ def _board_context(
         'suite': _markdown(SUITES.get(board.key.suite, '')),
         'classes': _matrix(board.rows, 'per_class'),
         'conditions': _matrix(board.rows, 'per_condition'),
+        'rounds': _matrix(board.rows, 'per_round'),
         'conventions': conventions if conventions and len(conventions['names']) > 1 else None,
         'convention_titles': {
             name: load_scoring(name).title for name in (conventions or {'names': []})['names']

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
+from mmengine.structures import PixelData
+from mmseg.datasets.transforms import PackSegInputs
+from PIL import Image
 from torch.utils.data import Dataset
 
 from sfda_bench.data.datasets import UnlabelledTarget
 from sfda_bench.data.sampler import PositionedIndex
 from sfda_bench.errors import BenchError, DataError
-from sfda_bench.registry import DATASETS
+from sfda_bench.registry import DATASETS, TRANSFORMS
 
 
 @DATASETS.register_module()
@@ -23,6 +28,7 @@ class PseudoLabelledTarget(UnlabelledTarget):
     Args:
         dataset: Config of the target data set.
         label_dir: Folder with ``<sample_id>.png``, train ids as uint8, 255 = ignored.
+        confidence_dir: Folder with the labels' probabilities, for :class:`LoadConfidence`.
         pipeline: Transforms; ``LoadTrainIds`` loads the pseudo-labels.
         **kwargs: As in mmengine's ``BaseDataset``.
 
@@ -31,9 +37,14 @@ class PseudoLabelledTarget(UnlabelledTarget):
     """
 
     def __init__(
-        self, dataset: dict, label_dir: str, pipeline: Sequence[Any] = (), **kwargs: Any
+        self,
+        dataset: dict,
+        label_dir: str,
+        confidence_dir: str | None = None,
+        pipeline: Sequence[Any] = (),
+        **kwargs: Any,
     ) -> None:
-        self.label_dir = Path(label_dir)
+        self.label_dir, self.confidence_dir = Path(label_dir), confidence_dir
         self.dataset_cfg = {**dataset, 'labelled': False, 'pipeline': []}
         # Past the parent's check: the labels read here are the method's own.
         BaseDataset.__init__(self, pipeline=list(pipeline), **kwargs)
@@ -48,6 +59,8 @@ class PseudoLabelledTarget(UnlabelledTarget):
                 missing.append(path.name)
             info.update(seg_map_path=str(path), label_encoding='labelTrainIds')
             info.update(size_mismatch='resize', pseudo_label=True)
+            if self.confidence_dir is not None:
+                info['confidence_path'] = str(Path(self.confidence_dir) / path.name)
         if missing:
             raise DataError(
                 f'{len(missing)} of {len(infos)} images have no pseudo-label in {self.label_dir}: '
@@ -56,6 +69,38 @@ class PseudoLabelledTarget(UnlabelledTarget):
                 'run the labelling stage again with --force',
             )
         return infos
+
+
+@TRANSFORMS.register_module()
+class LoadConfidence(BaseTransform):
+    """Load ``confidence_path`` (uint16 PNG) as ``gt_confidence``, float32 (H, W) in [0, 1].
+
+    It follows :class:`~sfda_bench.data.transforms.LoadTrainIds` and is cropped and mirrored as the
+    labels are.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add ``gt_confidence`` and its name in ``seg_fields``."""
+        path = Path(results['confidence_path'])
+        if not path.is_file():
+            raise DataError(f'no confidence map {path}', 'one PNG a label map')
+        with Image.open(path) as image:
+            levels = np.asarray(image)
+        results['gt_confidence'] = levels.astype(np.float32) / np.float32(65535)
+        results['seg_fields'].append('gt_confidence')
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackWithConfidence(PackSegInputs):
+    """mmseg's packing, with ``confidence`` (1, H, W) in the sample."""
+
+    def transform(self, results: dict) -> dict:
+        """Pack image, labels and confidence."""
+        packed = super().transform(results)
+        values = np.ascontiguousarray(results['gt_confidence'])[None]
+        packed['data_samples'].set_data({'confidence': PixelData(data=torch.from_numpy(values))})
+        return packed
 
 
 @DATASETS.register_module()

@@ -33,6 +33,8 @@ def normalised_entropy(logits: Tensor) -> Tensor:
 class MinEnt(AdversarialAdapter):
     """Minimise the target's entropy directly; the weights are those of ADVENT's configuration."""
 
+    judgements = 0
+
     def train_step(self, data: dict, optim_wrapper) -> dict[str, Tensor]:
         """One step of the network; there are no discriminators to train."""
         views = views_of(**self.data_preprocessor(data, True))

@@ -39,9 +39,8 @@ from sfda_bench.adapt.contrast import (
 )
 from sfda_bench.adapt.curriculum import (
     IGNORE,
-    curriculum_entropy,
+    alignment,
     thresholded,
-    weighted_diversity,
 )
 from sfda_bench.adapt.mean_teacher import update_average
 from sfda_bench.adapt.mixing import class_masks, paste
@@ -92,10 +91,10 @@ class ATPAlign(CroppingTeacher):
         """Curriculum entropy and diversity."""
         images = self.chosen_crops(views['image'])
         logits = self.logits(self.strong(images), size_of(images))
-        entropy = curriculum_entropy(logits, self.gamma, self.curriculum_detach)
+        entropy, diversity = alignment(logits, self.gamma, self.alpha, self.curriculum_detach)
         return {
             'loss_entropy': self.weight_entropy * entropy,
-            'loss_diversity': -self.weight_diversity * weighted_diversity(logits, self.alpha),
+            'loss_diversity': -self.weight_diversity * diversity,
         }
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from sfda_bench.errors import BenchError
 
 LIMIT = 1.10
+CLASSES = 19
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the ``methods`` benchmark."""
     parser = subparsers.add_parser('methods', help='step time against the bare passes')
-    parser.add_argument('--method', nargs='+', help='methods (default: all that need no labels)')
+    parser.add_argument('--method', nargs='+', help='methods (default: all)')
     parser.add_argument('--network', default='cgnet', help='network (default cgnet)')
     parser.add_argument('--size', type=int, nargs=2, default=(256, 512), metavar=('H', 'W'))
     parser.add_argument('--batch', type=int, default=2, help='images a branch (default 2)')
@@ -29,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def stages_of(names: list[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Adapting stages on unlabelled target images, each once, with their method's name."""
+    """Adapting stages, each kind of step once, with their method's name."""
     from sfda_bench.suite import catalog
     from sfda_bench.suite.method import Method
 
@@ -37,72 +41,155 @@ def stages_of(names: list[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in names or catalog.names('methods'):
         for stage in Method(name).stages('paper', 'gta5_to_cityscapes', {}):
             adapter = stage.get('adapter')
-            unlabelled = 'stage://' not in json.dumps([adapter, branches(stage)[1]])
-            adapts = adapter and stage.get('kind', 'adapt') == 'adapt'
-            if adapts and unlabelled and adapter not in seen:
-                seen.append(adapter)
+            if not adapter or stage.get('kind', 'adapt') != 'adapt':
+                continue
+            kind = {key: value for key, value in adapter.items() if 'stage://' not in str(value)}
+            if kind not in seen:
+                seen.append(kind)
                 yield f'{name}: {stage["name"]}', stage
 
 
 def branches(stage: dict[str, Any]) -> tuple[list[str], list[Any]]:
     """Names of a stage's branches, and where their labels come from."""
-    pair = stage.get('data', {}).get('pair') if isinstance(stage.get('data'), dict) else None
+    data = stage.get('data')
+    labels = data.get('labels') if isinstance(data, dict) else None
+    if 'CropStreams' in str(stage.get('pack')):
+        return ['source', 'student', 'memory'], [None, labels, None]
+    pair = data.get('pair') if isinstance(data, dict) else None
     if pair is None:
-        data = stage.get('data')
-        return [], [data.get('labels') if isinstance(data, dict) else data]
-    labels = [part.get('labels') if isinstance(part, dict) else part for part in pair.values()]
-    return list(pair), labels
+        return [], [labels]
+    found = [part.get('labels') if isinstance(part, dict) else part for part in pair.values()]
+    return list(pair), [None if label == 'target' else label for label in found]
 
 
-def build(stage: dict[str, Any], network: str, device: str) -> Any:
-    """The stage's adapter around a randomly initialised network."""
+def example(stage: dict[str, Any], images: Any) -> dict[str, Any]:
+    """A batch of the stage: the images in every branch, random labels where it has any."""
+    import torch
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    height, width = images.shape[-2:]
+    samples = []
+    for _ in images:
+        coarse = torch.randint(CLASSES, (1, 1, height // 32 + 1, width // 32 + 1)).float()
+        labels = torch.nn.functional.interpolate(coarse, size=(height, width))[0].long()
+        samples.append(SegDataSample(gt_sem_seg=PixelData(data=labels.to(images.device))))
+    names, sources = branches(stage)
+    loaded = [samples if source is not None else None for source in sources]
+    if not names:
+        return {'inputs': images, 'data_samples': loaded[0]}
+    inputs = dict.fromkeys(names, images)
+    return {'inputs': inputs, 'data_samples': dict(zip(names, loaded, strict=True))}
+
+
+def build(stage: dict[str, Any], network: str, device: str, folder: Path) -> Any:
+    """The stage's adapter around a randomly initialised network.
+
+    Args:
+        stage: The stage; files of other stages that its adapter reads are made up.
+        network: Name of the network.
+        device: ``'cpu'`` or ``'cuda'``.
+        folder: For these files.
+    """
     from mmengine.registry import DefaultScope
 
     from sfda_bench.registry import MODELS
     from sfda_bench.suite import catalog
 
+    made_up = {'theta': [0.5] * CLASSES, 'easy': 2, 'hard': 2}
+    (folder / 'made_up.json').write_text(json.dumps(made_up))
+    config = {
+        key: str(folder / 'made_up.json') if 'stage://' in str(value) else value
+        for key, value in stage['adapter'].items()
+    }
     model = catalog.load('networks', network)['model']
     model['data_preprocessor'].setdefault('size_divisor', 1)
+    if config.get('feature_layer') and network != 'deeplabv2_r101':
+        config['feature_layer'] = 'head_input'  # networks have no layer of the same name
     with DefaultScope.overwrite_default_scope('sfda_bench'):
-        adapter = MODELS.build({**stage['adapter'], 'segmentor': model})
+        adapter = MODELS.build({**config, 'segmentor': model})
     if hasattr(adapter, 'contrast_start'):
         adapter.contrast_start = 0  # time the full step
     return adapter.to(device).train()
 
 
 def bare(adapter: Any, images: Any) -> Callable[[], None]:
-    """The passes alone: ``adapter.passes`` times student and teacher."""
+    """The passes alone: ``adapter.passes`` times student and frozen networks, and discriminators.
+
+    A pass of the student is forward, enlarging, cross-entropy, backward; of a frozen network
+    forward; of a discriminator forward and backward. All are in the adapter's own modes.
+    """
     import torch
     from torch.nn.functional import cross_entropy, interpolate
 
     students, teachers = getattr(adapter, 'passes', (1, 0))
-    teacher = copy.deepcopy(adapter.student).requires_grad_(False)
-    labels = torch.zeros(images.shape[0], *images.shape[-2:], dtype=torch.int64)
+    others = [getattr(adapter, name) for name in adapter.student_like if name != 'student']
+    frozen = [copy.deepcopy(module) for module in others or [adapter.student]]
+    size = images.shape[-2:]
+    labels = torch.zeros(images.shape[0], *size, dtype=torch.int64)
     labels = labels.to(images.device)
+    heads = getattr(adapter, 'heads', [adapter.student.decode_head])
+    judges = [*getattr(adapter, 'discriminators', [])] * getattr(adapter, 'judgements', 0)
+    maps = torch.rand(len(images), CLASSES, *images.shape[-2:], device=images.device)
 
     def step() -> None:
-        for _ in range(teachers):
+        for index in range(teachers):
             with torch.no_grad():
-                teacher.decode_head(teacher.extract_feat(images))
+                network = frozen[index % len(frozen)]
+                network.decode_head(network.extract_feat(images))
         for _ in range(students):
-            logits = adapter.student.decode_head(adapter.student.extract_feat(images))
-            logits = interpolate(logits, images.shape[-2:], mode='bilinear')
-            cross_entropy(logits, labels).backward()
+            features = adapter.student.extract_feat(images)
+            losses = [
+                cross_entropy(
+                    interpolate(head(features), images.shape[-2:], mode='bilinear'), labels
+                )
+                for head in heads
+            ]
+            torch.stack(losses).sum().backward()
+        for judge in judges:
+            judge.requires_grad_(True)(maps).mean().backward()
 
     return step
+
+
+class Still:
+    """Stands in for optimiser wrappers: only backpropagates."""
+
+    def __getitem__(self, name: str) -> Still:
+        return self
+
+    def optim_context(self, model: Any) -> contextlib.AbstractContextManager:
+        """No autocast."""
+        return contextlib.nullcontext()
+
+    def update_params(self, loss: Any) -> None:
+        """Backward only."""
+        loss.backward()
 
 
 def step_of(adapter: Any, stage: dict[str, Any], images: Any) -> Callable[[], None]:
     """The method's own step: teacher update, views, labels, losses, backward; no optimiser."""
-    names, _ = branches(stage)
-    inputs = dict.fromkeys(names, images) if names else images
-    samples = dict.fromkeys(names) if names else None
+    import torch
+
+    from sfda_bench.adapt.adapter import Adapter
+
+    data = example(stage, images)
+
+    class Ready(torch.nn.Module):
+        def forward(self, data: dict, training: bool = False) -> dict:
+            return data
 
     def step() -> None:
-        losses = adapter.loss(inputs, samples)
+        losses = adapter.loss(**data)
         adapter.parse_losses(losses)[0].backward()
 
-    return step
+    def whole() -> None:
+        adapter.train_step(data, Still())
+
+    if type(adapter).losses is not Adapter.losses:
+        return step
+    adapter.data_preprocessor = Ready()
+    return whole
 
 
 def seconds(work: Callable[[], None], device: str) -> float:
@@ -125,7 +212,8 @@ def measure(stage: dict[str, Any], arguments: argparse.Namespace) -> dict[str, f
     import torch
 
     torch.manual_seed(0)
-    adapter = build(stage, arguments.network, arguments.device)
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = build(stage, arguments.network, arguments.device, Path(folder))
     images = torch.randn(arguments.batch, 3, *arguments.size).to(arguments.device)
     works = [bare(adapter, images), step_of(adapter, stage, images)]
     times: list[list[float]] = [[], []]
@@ -148,7 +236,7 @@ def run(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     results = {name: measure(stage, arguments) for name, stage in stages_of(arguments.method)}
     if not results:
-        raise BenchError('no stage to time', 'a method that adapts on unlabelled images')
+        raise BenchError('no stage to time', 'a method with an adapting stage')
     if arguments.json:
         print(json.dumps(results))
     else:

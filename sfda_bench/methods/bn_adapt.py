@@ -38,6 +38,8 @@ class BNAdapt(Adapter):
         **kwargs: See :class:`~sfda_bench.adapt.adapter.Adapter`.
     """
 
+    passes = (0, 1)
+
     def __init__(self, source_weight: float = 0.0, **kwargs) -> None:
         super().__init__(trainable='none', norm_mode='train', dropout=False, **kwargs)
         self.source_weight = source_weight

@@ -19,6 +19,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, log_softmax, nll_loss
 
+from sfda_bench.adapt.arg_max import confidences_and_labels
 from sfda_bench.adapt.class_weights import RareClassWeights
 from sfda_bench.adapt.contrast import encoder_map
 from sfda_bench.adapt.mean_teacher import MeanTeacherAdapter
@@ -42,9 +43,8 @@ def importance(source: Tensor, kind: ImportanceInput = 'logits') -> Tensor:
         (N, H, W).
     """
     # Two maxima: several times as fast as topk over a strided dimension.
-    best, index = source.max(dim=1, keepdim=True)
-    second = source.scatter(1, index, float('-inf')).amax(dim=1)
-    first = best.squeeze(1)
+    first, index = confidences_and_labels(source)
+    second = source.scatter(1, index.unsqueeze(1), float('-inf')).amax(dim=1)
     # The soft-max's normaliser cancels in the ratio.
     return 1.0 - (second / first if kind == 'logits' else (second - first).exp())
 
@@ -109,7 +109,7 @@ def iapc_losses(
         'importance': (weights * weighted).mean(),
         'enhanced': ((nearest == labels) * weighted).mean(),
         'prediction': nll_loss(log_p, nearest, ignore_index=IGNORE),
-        'feature': cross_entropy(similarity, student.detach().max(dim=1).indices),
+        'feature': cross_entropy(similarity, confidences_and_labels(student.detach())[1]),
         'entropy': entropy_loss(log_p),
     }
 
@@ -168,6 +168,9 @@ class IAPC(MeanTeacherAdapter):
     """
 
     student_like = ('student', 'teacher', 'source')
+    frozen = ('source',)
+    #: The memory network and the source model are forwarded.
+    passes = (1, 2)
 
     def __init__(
         self,
@@ -203,13 +206,6 @@ class IAPC(MeanTeacherAdapter):
         self.class_weights = RareClassWeights(self.num_classes, max_value, small_pixels)
         self._clean: Tensor | None = None
 
-    def train(self, mode: bool = True) -> IAPC:
-        """Set training mode; the source model stays in evaluation mode."""
-        super().train(mode)
-        if hasattr(self, 'source'):
-            self.source.eval()
-        return self
-
     def losses(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
         """The four losses, weighted.
 
@@ -219,8 +215,8 @@ class IAPC(MeanTeacherAdapter):
         labels = views['student_label']
         size = (labels.shape[1], labels.shape[2])
         with torch.no_grad():
-            source = self.source.decode_head(self.source.extract_feat(views['source']))
-            weights = importance(self.resized(source, size), self.importance_input)
+            source = self.logits_of(self.source, views['source'], size)
+            weights = importance(source, self.importance_input)
             memory, memory_features = tapped(self.teacher, views['memory'], self.feature_layer)
         logits, features = tapped(self.student, views['student'], self.feature_layer)
         self.note_prediction(logits)

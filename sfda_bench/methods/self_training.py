@@ -92,6 +92,8 @@ class SoftSelfTraining(SelfTraining):
     """
 
     student_like = ('student', 'labeller')
+    frozen = ('labeller',)
+    passes = (1, 1)
 
     def __init__(
         self, segmentor: dict[str, Any], thresholds: str, alpha: float = 0.25, **kwargs: Any
@@ -103,21 +105,11 @@ class SoftSelfTraining(SelfTraining):
         theta = torch.tensor(read_thresholds(thresholds)['theta'], dtype=torch.float32)
         self.register_buffer('theta', theta, persistent=False)
 
-    def train(self, mode: bool = True) -> SoftSelfTraining:
-        """Set training mode; the labeller stays in evaluation mode."""
-        super().train(mode)
-        if hasattr(self, 'labeller'):
-            self.labeller.eval()
-        return self
-
     @torch.no_grad()
     def soft_targets(self, images: Tensor, labels: Tensor, on_target: Tensor) -> Tensor:
         """Soft labels (N, C, H, W) of target images, one-hot ones of source images, 0 ignored."""
-        head = self.labeller.decode_head
-        coarse = head(self.labeller.extract_feat(images))
-        probabilities = torch.nn.functional.interpolate(
-            coarse, size=labels.shape[-2:], mode='bilinear', align_corners=self.align_corners
-        ).softmax(dim=1)
+        size = (labels.shape[1], labels.shape[2])
+        probabilities = self.logits_of(self.labeller, images, size).softmax(dim=1)
         soft, _ = soft_labels(probabilities.transpose(0, 1), self.get_buffer('theta'), self.alpha)
         kept = (labels != IGNORE)[:, None]
         index = torch.where(labels != IGNORE, labels, 0)[:, None]

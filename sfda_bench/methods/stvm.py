@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from sfda_bench.adapt.arg_max import confidences_and_labels
 from sfda_bench.adapt.complementary import size_of
 from sfda_bench.adapt.contrast import encoder_channels, encoder_map, pixels
 from sfda_bench.adapt.curriculum import positive_loss
@@ -106,7 +107,7 @@ class STvM(MeanTeacherAdapter):
             features = self.teacher.extract_feat(images)
             logits = self.teacher.decode_head(features)
             found = self.resized(logits, size_of(images)).softmax(dim=1)
-            confidence, labels = found.max(dim=1)
+            confidence, labels = confidences_and_labels(found)
         losses, trust = {}, torch.ones_like(confidence)
         if self.uses_metric:
             loss, trust = self.metric(encoder_map(self.teacher.decode_head, features), logits)

@@ -66,6 +66,11 @@ def output_ids(network: Mapping[str, Any]) -> list[int] | None:
     return None if name is None else list(CLASS_SETS[name])
 
 
+def prediction_map(network: Mapping[str, Any], task: Mapping[str, Any]) -> list[int] | None:
+    """Class of a task's label space that each output stands for, ``None`` = the output itself."""
+    return task.get('prediction_map') or output_ids(network)
+
+
 def check_classes(network: Mapping[str, Any], task: Mapping[str, Any], scored: set[int]) -> None:
     """Refuse a task whose scored classes a network of fewer outputs cannot predict.
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfda_bench.errors import BenchError, require_known
-from sfda_bench.suite import compose, pipelines
+from sfda_bench.suite import black_box, compose, pipelines, streams
 from sfda_bench.suite.stages import Entry
 
 if TYPE_CHECKING:
     from sfda_bench.suite.planner import Planner
 
 Spec = dict[str, Any]
-KINDS = ('adapt', 'label', 'train')
+KINDS = ('adapt', 'label', 'train', 'stream')
 
 
 @dataclass
@@ -32,6 +32,8 @@ class Chain:
         named: Stage ids by name; ``source`` is the source model.
         kept: Iterations of the last adapt stage whose checkpoints are kept for a curve.
         gate: Id of the stage that checks a foreign source checkpoint, ``None`` without one.
+        stream: Name of the stage whose predictions are scored instead of a checkpoint's.
+        flow: Order and rounds of that stream.
     """
 
     planner: Planner
@@ -41,6 +43,8 @@ class Chain:
     named: dict[str, str] = field(default_factory=dict)
     gate: str | None = None
     kept: list[int] = field(default_factory=list)
+    stream: str | None = None
+    flow: Spec = field(default_factory=dict)
 
     def add(self, spec: Spec) -> str:
         """Plan one stage and return its id.
@@ -48,18 +52,28 @@ class Chain:
         Args:
             spec: ``name``, ``kind`` (``adapt``: trains an adapter; ``label``: one pass over the
                 target that writes files; ``train``: trains the plain network on true labels, for
-                bounds), ``init`` (``'last'``, ``'scratch'``, ``'initial'`` = the network's
-                ImageNet-type weights if it has some, or a stage's name), and the kind's own.
+                bounds; ``stream``: see :mod:`~sfda_bench.suite.streams`), ``init`` (``'last'``,
+                ``'scratch'``, ``'initial'`` = the network's ImageNet-type weights if it has some,
+                or a stage's name), ``vendor`` (see :mod:`~sfda_bench.suite.black_box`), and the
+                kind's own.
         """
         spec = copy.deepcopy(spec)
         kind = require_known('stage kind', spec.pop('kind', 'adapt'), KINDS)
         init = spec.pop('init', 'scratch' if kind == 'train' else 'last')
         parent = self._parent(init)
-        build = {'adapt': self._adapt, 'label': self._label, 'train': self._train}[kind]
+        black_box.check(
+            self.entry.method,
+            spec,
+            kind,
+            vendor=bool(spec.pop('vendor', False)),
+            from_source=parent == self.named['source'],
+            reads=references(spec),
+        )
+        build = {'adapt': self._adapt, 'label': self._label, 'train': self._train}
         name = spec['name']
-        stage_id = build(spec, parent)
+        stage_id = build[kind](spec, parent) if kind in build else streams.add(self, spec, parent)
         self.named[name] = stage_id
-        if kind != 'label':
+        if kind in ('adapt', 'train'):
             self.weights = stage_id
         return stage_id
 
@@ -84,14 +98,14 @@ class Chain:
             recipe=recipe,
             seed=self.entry.key.seed,
             stage={
-                **self._stage('adapt', spec['name'], grants),
+                **self.block('adapt', spec['name'], grants),
                 'keep': self.kept,
                 'single_device': bool(spec.get('single_device')),
             },
             load_from=self.planner.final(parent),
             workers=self.planner.workers,
         )
-        return self._register(config, spec['name'], parent, data)
+        return self.register(config, spec['name'], parent, data)
 
     def _keep(self, iters: int) -> list[int]:
         """Evenly spaced iterations inside a stage, as many as the suite's curves have points."""
@@ -113,11 +127,11 @@ class Chain:
             writer=spec['writer'],
             batch_size=spec.get('batch_size', 1),
             seed=self.entry.key.seed if spec.get('seeded') else 0,
-            stage=self._stage('label', spec['name'], grants),
+            stage=self.block('label', spec['name'], grants),
             load_from=self.planner.final(parent),
             workers=self.planner.workers,
         )
-        return self._register(config, spec['name'], parent, data)
+        return self.register(config, spec['name'], parent, data)
 
     def _train(self, spec: Spec, parent: str | None) -> str:
         """A bound: the plain network on the target's true labels."""
@@ -153,8 +167,8 @@ class Chain:
         Args:
             data: ``'target'``; ``'source'`` (labelled; not for sealed methods; as
                 ``dict(type='source', subset=dict(portion=, seed=))`` a random part);
-                ``dict(type='target', labels=<folder>, sample_list=<file>)``; or
-                ``dict(pair=dict(<name>=<one of these>, ...))``.
+                ``dict(type='target', labels=<folder>, confidence=<folder>, sample_list=<file>)``
+                (each optional); or ``dict(pair=dict(<name>=<one of these>, ...))``.
             recipe: For the pipeline.
         """
         if isinstance(data, str):
@@ -178,6 +192,9 @@ class Chain:
         )
         if labels is not None:
             dataset.update(type='PseudoLabelledTarget', label_dir=labels)
+        if data.get('confidence'):
+            dataset['confidence_dir'] = data['confidence']
+            dataset['pipeline'] = pipelines.with_confidence(pipeline)
         spec = self.entry.task['target_train']
         return dataset, {'adapt': self.planner.data(spec, False)}, self.planner.grants(spec)
 
@@ -203,16 +220,20 @@ class Chain:
 
     # --- registration ---------------------------------------------------------------------------
 
-    def _stage(self, kind: str, name: str, grants: Sequence[str]) -> Spec:
+    def block(self, kind: str, name: str, grants: Sequence[str]) -> Spec:
+        """Our own block of a stage's config."""
+        # what other stages learned from the source's weights is as good as these
+        hidden = [str(self.planner.store.root)] if black_box.is_black_box(self.entry.method) else []
         return {
             'kind': kind,
             'name': name,
             'sealed': self.entry.method.sealed,
             'grants': list(grants),
-            'protected': [str(self.planner.data_root)],
+            'protected': [str(self.planner.data_root), *hidden],
         }
 
-    def _register(self, config: Spec, name: str, parent: str | None, data: Spec) -> str:
+    def register(self, config: Spec, name: str, parent: str | None, data: Spec) -> str:
+        """Register a stage of this entry and return its id."""
         key = self.entry.key
         title = f'{key.method} {name} {key.task} {key.network} s{key.seed}'
         used = {n: self.named[require_known('stage', n, self.named)] for n in references(config)}

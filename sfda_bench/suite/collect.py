@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from sfda_bench.scoring.rounds import by_round
 from sfda_bench.scoring.scores import score
 from sfda_bench.suite.identity import PACKAGE_ROOT, digest
 from sfda_bench.suite.names import COUNTS_NAME, FINAL_NAME
@@ -60,8 +61,8 @@ def _stands(path: Path, entry: Entry) -> bool:
         and bool(old.curve) == bool(entry.curve)
         and (old.inference_protocol, old.scoring_protocol)
         == (entry.inference.ref, entry.scoring.ref)
-        and (old.track, old.fidelity, old.predict_on)
-        == (card.track, card.fidelity, card.predict_on)
+        and (old.track, old.setting, old.fidelity, old.predict_on)
+        == (card.track, card.setting, card.fidelity, card.predict_on)
         and (path.parent / old.counts_file).is_file()
     )
 
@@ -74,6 +75,7 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
     counts, ids, conditions = load_counts(store.path(entry.stages[-1]) / COUNTS_NAME)
     source_counts, _, source_conditions = load_counts(store.path(entry.source_score) / COUNTS_NAME)
     scored = score(counts, conditions, entry.scoring)
+    rounds = by_round(counts, ids, conditions, entry.scoring)
     source = stages[0]
     warnings = [w for result in results for w in result.get('warnings', [])]
     source_miou = score(source_counts, source_conditions, entry.scoring).miou
@@ -84,6 +86,7 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
         entry=entry.key,
         profile=entry.profile,
         track=entry.method.card.track,
+        setting=entry.method.card.setting,
         fidelity=entry.method.card.fidelity,
         inference_protocol=entry.inference.ref,
         scoring_protocol=entry.scoring.ref,
@@ -93,6 +96,12 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
             miou=scored.miou,
             per_class=scored.per_class,
             per_condition=scored.per_condition,
+            per_round={number: found.miou for number, found in rounds.items()},
+            per_round_condition={
+                number: found.per_condition
+                for number, found in rounds.items()
+                if found.per_condition
+            },
             images=len(ids),
         ),
         counts_file=f'{entry.key.slug}.npz',

@@ -17,7 +17,8 @@ from sfda_bench.suite.names import ARTIFACTS, COUNTS_NAME, FINAL_NAME, PREDICTIO
 Config = dict[str, Any]
 
 
-def _common(seed: int, stage: Config) -> Config:
+def common(seed: int, stage: Config) -> Config:
+    """What the configs of all stages share."""
     return {
         'default_scope': 'sfda_bench',
         'custom_imports': {'imports': ['sfda_bench.registry'], 'allow_failed_imports': False},
@@ -60,7 +61,7 @@ def train_config(
         workers: Loader workers; does not influence the result.
     """
     iters = int(recipe['iters'])
-    config = _common(seed, stage)
+    config = common(seed, stage)
     config.update(
         model=_stackable(model),
         train_dataloader={
@@ -118,19 +119,20 @@ def label_config(
         load_from: The checkpoint that predicts.
         workers: Loader workers.
     """
-    config = _common(seed, stage)
+    config = common(seed, stage)
     config.update(
         model=copy.deepcopy(model),
-        test_dataloader=_test_loader(dataset, batch_size, workers),
+        test_dataloader=test_loader(dataset, batch_size, workers),
         test_cfg={'type': 'TestLoop'},
         test_evaluator={**copy.deepcopy(writer), 'out_dir': ARTIFACTS},
-        default_hooks=_test_hooks(),
+        default_hooks=test_hooks(),
         load_from=str(load_from) if load_from else None,
     )
     return config
 
 
-def _test_loader(dataset: Config, batch_size: int, workers: int) -> Config:
+def test_loader(dataset: Config, batch_size: int, workers: int) -> Config:
+    """Loader that passes over a data set once, in order."""
     return {
         'batch_size': batch_size,
         'num_workers': workers,
@@ -141,7 +143,8 @@ def _test_loader(dataset: Config, batch_size: int, workers: int) -> Config:
     }
 
 
-def _test_hooks() -> Config:
+def test_hooks() -> Config:
+    """Hooks of stages that pass over a data set once."""
     return {
         'timer': {'type': 'IterTimerHook'},
         'logger': {'type': 'LoggerHook', 'interval': 50},
@@ -178,7 +181,7 @@ def convert_config(model: Config, source: Mapping[str, Any], data_root: Path) ->
         'convert_from': str(Path(data_root) / source['checkpoint']),
         'origin': source.get('origin', ''),
     }
-    config = _common(0, stage)
+    config = common(0, stage)
     config['model'] = copy.deepcopy(model)
     return config
 
@@ -197,7 +200,7 @@ def initial_config(model: Config, init: Mapping[str, Any], seed: int, data_root:
         stage['initial'] = {'sha256': init.get('sha256'), 'converter': init['converter']}
         stage['convert_from'] = str(Path(data_root) / init['checkpoint'])
         stage['origin'] = init.get('origin', '')
-    config = _common(seed, stage)
+    config = common(seed, stage)
     config['model'] = copy.deepcopy(model)
     return config
 
@@ -254,7 +257,7 @@ def score_config(
         load_from: The checkpoint to score.
         workers: Loader workers.
     """
-    config = _common(0, stage)
+    config = common(0, stage)
     model = copy.deepcopy(model)
     if protocol.fuse != 'none':
         model = {
@@ -265,7 +268,7 @@ def score_config(
         }
     config.update(
         model=model,
-        test_dataloader=_test_loader(dataset, 1, workers),
+        test_dataloader=test_loader(dataset, 1, workers),
         test_cfg={'type': 'TestLoop'},
         test_evaluator={
             'type': 'ConfusionMetric',
@@ -274,7 +277,7 @@ def score_config(
             'out_file': COUNTS_NAME,
             'save_predictions': PREDICTIONS,
         },
-        default_hooks=_test_hooks(),
+        default_hooks=test_hooks(),
         load_from=str(load_from),
     )
     return config

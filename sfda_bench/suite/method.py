@@ -12,19 +12,23 @@ from pydantic import Field, ValidationError
 
 from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.suite import catalog
-from sfda_bench.suite.record import Fidelity, Strict, Track
+from sfda_bench.suite.record import Fidelity, Setting, Strict, Track
 
 SEALED_TRACKS = ('source-free', 'black-box', 'test-time')
 #: Stage fields that a user may set by name, besides those of adapter and writer.
-STAGE_FIELDS = ('iters', 'batch_size', 'crop_size', 'flip')
+STAGE_FIELDS = ('iters', 'batch_size', 'crop_size', 'flip', 'rounds', 'order')
 
 
 class Card(Strict):
-    """What is known about a method."""
+    """What is known about a method.
+
+    ``setting`` says how a method of track ``test-time`` meets the images; all others are offline.
+    """
 
     name: str
     title: str
     track: Track
+    setting: Setting = 'offline'
     fidelity: Fidelity
     summary: str = ''
     paper: str = ''

@@ -85,6 +85,17 @@ def train_pipeline(
     return steps
 
 
+def with_confidence(steps: Sequence[Config]) -> list[Config]:
+    """A training pipeline that also loads and packs the probabilities of its labels."""
+    place = [step['type'] for step in steps].index('LoadTrainIds') + 1
+    return [
+        *steps[:place],
+        {'type': 'LoadConfidence'},
+        *steps[place:-1],
+        {**steps[-1], 'type': 'PackWithConfidence'},
+    ]
+
+
 def test_pipeline(protocol: InferenceProtocol, task: str) -> list[Config]:
     """Load, resize as the protocol says for this task; labels stay at their native size.
 

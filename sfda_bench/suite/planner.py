@@ -15,10 +15,10 @@ from sfda_bench.networks.declare import (
     check_declaration,
     check_inference,
     for_task,
-    output_ids,
+    prediction_map,
 )
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
-from sfda_bench.suite import catalog, compose, names, pipelines
+from sfda_bench.suite import catalog, compose, names, pipelines, streams
 from sfda_bench.suite.chain import Chain, resolve
 from sfda_bench.suite.identity import decisive, digest, module_hashes, modules_of, stage_id
 from sfda_bench.suite.method import Method, merge
@@ -78,6 +78,7 @@ class Planner:
         )
         self.entries.append(entry)
         specs = method.stages(self.suite['profile'], task['name'], params)
+        streams.check_kinds(method, specs)
         if entry.skip:
             return
         start = (task['name'], network_name)
@@ -91,6 +92,9 @@ class Planner:
         chain = Chain(self, entry, network, source, {'source': source}, gate)
         for spec in specs:
             entry.stages.append(chain.add(spec))
+        if chain.stream:
+            entry.stages.append(streams.score(self, entry, chain))
+            return
         entry.stages.append(self._score(entry, network, chain.weights))
         entry.curve = [(i, self._score(entry, network, chain.weights, i)) for i in chain.kept]
 
@@ -193,7 +197,7 @@ class Planner:
             model=network['model'],
             dataset=pipelines.dataset_config(target, self.data_root, pipeline),
             protocol=entry.inference,
-            prediction_map=entry.task.get('prediction_map') or output_ids(network['network']),
+            prediction_map=prediction_map(network['network'], entry.task),
             num_classes=len(entry.scoring.labels),
             stage={
                 'kind': 'score',

@@ -207,6 +207,7 @@ def _facts(work_dir: Path, wall: float) -> dict[str, Any]:
     return {
         'wall_seconds': round(wall, 3),
         'images_per_second': progress.get('images_per_second'),
+        'images_per_cpu_second': progress.get('images_per_cpu_second'),
         'peak_memory_mb': round(peak_memory_mb(), 1),
         'warnings': json.loads(warnings_file.read_text()) if warnings_file.is_file() else [],
         'versions': versions(),

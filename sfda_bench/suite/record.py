@@ -18,6 +18,7 @@ from sfda_bench.atomic import write_bytes, write_text
 
 SCHEMA_VERSION = 1
 Track = Literal['source-free', 'black-box', 'test-time', 'uda', 'bound']
+Setting = Literal['offline', 'online', 'episodic', 'continual']
 Fidelity = Literal['official', 'paper', 'reconstructed']
 GuardVerdict = Literal['sealed', 'audited', 'unguarded', 'open', 'none']
 
@@ -52,16 +53,22 @@ class StageRef(Strict):
     """A stage the entry rests on."""
 
     name: str
-    kind: Literal['source', 'adapt', 'label', 'train', 'score']
+    kind: Literal['source', 'adapt', 'label', 'train', 'stream', 'score']
     id: str
 
 
 class Scores(Strict):
-    """Scores in percent under the record's default scoring protocol; ``None`` = class absent."""
+    """Scores in percent under the record's default scoring protocol; ``None`` = class absent.
+
+    ``per_round`` and ``per_round_condition`` are of streams that show the images several times, by
+    the number of the round.
+    """
 
     miou: float | None
     per_class: dict[str, float | None]
     per_condition: dict[str, float | None] = Field(default_factory=dict)
+    per_round: dict[int, float | None] = Field(default_factory=dict)
+    per_round_condition: dict[int, dict[str, float | None]] = Field(default_factory=dict)
     images: int
 
 
@@ -117,6 +124,7 @@ class Record(Strict):
     entry: EntryKey
     profile: str
     track: Track
+    setting: Setting = 'offline'
     fidelity: Fidelity
     inference_protocol: str
     scoring_protocol: str

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sfda_bench.adapt.curriculum import (
+    alignment,
     curriculum_entropy,
     negative_loss,
     normalised_entropy,
@@ -151,3 +152,26 @@ def test_thresholded_labels():
     confidence, labels = torch.tensor([0.99, 0.968, 0.5]), torch.tensor([1, 2, 3])
     assert thresholded(confidence, labels, 0.968).tolist() == [1, 2, 255]
     assert thresholded(confidence, labels, None).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize('detach', [False, True])
+def test_gradients_in_few_passes_are_those_of_the_composed_formula(detach):
+    torch.manual_seed(0)
+    logits = (torch.randn(2, 5, 3, 4, dtype=torch.float64) * 2).requires_grad_()
+    log_p = logits.log_softmax(1)
+    entropy = normalised_entropy(log_p, 5)
+    ease = (1 - entropy) ** 5
+    curriculum = ((ease.detach() if detach else ease) * entropy).mean()
+    weight = (-3 * entropy).exp().detach()
+    mean = (weight.unsqueeze(1) * log_p.exp()).mean(dim=(0, 2, 3))
+    diversity = -(mean * mean.log()).sum() / torch.tensor(5.0).log()
+    expected = torch.autograd.grad(2 * curriculum - diversity, logits)[0]
+    first, second = alignment(logits, detach=detach)
+    assert (float(first), float(second)) == pytest.approx((float(curriculum), float(diversity)))
+    torch.testing.assert_close(torch.autograd.grad(2 * first - second, logits)[0], expected)
+
+
+def test_the_gradient_of_the_negative_loss_is_exact():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 6, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z: negative_loss(z, 0.15), logits)

@@ -21,6 +21,7 @@ from sfda_bench.suite.method import Method
 from sfda_bench.suite.plan import Selection, make_plan
 from sfda_bench.suite.selectors import parse_method
 from sfda_bench.suite.store import Store
+from tests.suite.conftest import linked_root
 
 NETWORK = Path(__file__).parents[2] / 'mm_configs' / 'networks' / 'deeplabv2_pocket.py'
 SMALL = {'projection': 8, 'ignore_top': 2, 'ignore_bottom': 6, 'contrast_start': 0}
@@ -235,7 +236,9 @@ def test_acdc_has_one_model_a_condition(pocket_root, tmp_path):
     """The suite plans a chain a condition; the class prior changes the last stage only."""
     store = Store(tmp_path / 'runs')
     methods = [parse_method('atp'), parse_method('atp[class_prior_rescale=true]')]
-    plan = make_plan('acdc_conditions', Selection([], None, methods, None), pocket_root, store)
+    root = linked_root(pocket_root, tmp_path)
+    (root / 'weights' / 'mit_b5.pth').write_bytes(b'planning hashes it')
+    plan = make_plan('acdc_conditions', Selection([], None, methods, None), root, store)
     assert len(plan.entries) == 8
     night = [e for e in plan.entries if e.key.task == 'cityscapes_to_acdc_night']
     plain, prior = (entry.stages for entry in night)

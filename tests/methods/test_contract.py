@@ -15,6 +15,7 @@ from sfda_bench.suite.names import FINAL_NAME
 from sfda_bench.suite.stages import Plan
 from tests.suite.conftest import Bench
 
+pytestmark = pytest.mark.fast
 METHODS = catalog.names('methods')
 ADAPTING = [
     name

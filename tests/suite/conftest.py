@@ -21,6 +21,15 @@ suite = dict(
 """
 
 
+def linked_root(data_root: Path, folder: Path) -> Path:
+    """A data root of one's own with all data sets of another and an empty ``weights`` folder."""
+    root = folder / 'data'
+    (root / 'weights').mkdir(parents=True)
+    for item in data_root.iterdir():
+        (root / item.name).symlink_to(item)
+    return root
+
+
 class Bench:
     """A suite, a data root, a store and a folder for records."""
 

@@ -15,7 +15,7 @@ from sfda_bench.suite.names import COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.record import load_counts
 from tests.networks.helpers import CONFIGS, randomise
 from tests.networks.restated_mit import B0, RestatedMiT
-from tests.suite.conftest import Bench
+from tests.suite.conftest import Bench, linked_root
 
 NETWORK = f"""
 _base_ = {str(CONFIGS / 'segformer_b0.py')!r}
@@ -34,13 +34,9 @@ suite = dict(
 
 
 def small_bench(pocket_root: Path, tmp_path: Path) -> Bench:
-    root = tmp_path / 'data'
-    root.mkdir()
-    for folder in pocket_root.iterdir():
-        (root / folder.name).symlink_to(folder)
     network = tmp_path / 'small.py'
     network.write_text(NETWORK)
-    bench = Bench(root, tmp_path)
+    bench = Bench(linked_root(pocket_root, tmp_path), tmp_path)
     Path(bench.suite).write_text(SUITE.format(network=str(network)))
     return bench
 
@@ -50,7 +46,6 @@ def write_weights(root: Path, seed: int = 0) -> dict[str, torch.Tensor]:
     state = dict(randomise(RestatedMiT(**B0), seed).state_dict())
     state['head.weight'] = torch.zeros(1000, B0['dims'][-1])
     state['head.bias'] = torch.zeros(1000)
-    (root / 'weights').mkdir(exist_ok=True)
     torch.save(state, root / 'weights' / 'mit_b0.pth')
     return CONVERTERS['mit_imagenet']({k: v for k, v in state.items() if 'head' not in k})
 

@@ -155,6 +155,8 @@ def _compare(row: Row, baseline: Baseline, item: Measured, cell: Cell, seeds: li
     if row.change.alarms(limits):
         row.moved = True
         row.raise_to('alarm', f'mIoU {row.change.difference:+.2f} (p {row.change.p:.1g})')
+    elif abs(row.change.difference) >= limits.miou:
+        row.raise_to('notice', f'mIoU {row.change.difference:+.2f}, within noise')
     lost = judge.lost_classes(item.item.parts, parts, item.item.protocol.class_names, limits)
     if lost:
         row.raise_to('alarm', f'classes no longer recognised: {", ".join(lost)}')
@@ -179,7 +181,7 @@ def _drifted(row: Row, anchor: Anchor, limits: Limits) -> str:
 
 
 def _compare_same_seed(row: Row, item: Measured, anchor: Anchor) -> None:
-    if item.item.record.counts_sha256 == anchor.counts_sha256 or row.state != 'ok':
+    if item.item.record.counts_sha256 == anchor.counts_sha256 or row.state in ALARMS:
         return
     if [list(stage) for stage in item.stages] == anchor.stages:
         first = row.differs[0] if row.differs else NOTHING
@@ -259,7 +261,8 @@ def update(
         if old is None:
             moved.append((slug, None, now, 'new'))
         elif old.counts_sha256 != item.item.record.counts_sha256:
-            moved.append((slug, old.miou, now, '; '.join(rows[slug].reasons) or 'within noise'))
+            because = '; '.join(rows[slug].reasons) if rows[slug].moved else 'within noise'
+            moved.append((slug, old.miou, now, because))
     for cell_name, seeds in fresh.items():
         cell = baseline.sheet.cells[cell_name]
         cell.seeds = {seed: cell.seeds[seed] for seed in sorted(seeds)}

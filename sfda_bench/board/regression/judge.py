@@ -145,7 +145,7 @@ def slow(ratios: Sequence[float | None], limits: Limits) -> list[bool]:
     the entries around their median is what timing noise does to them.
     """
     known = np.log([r for r in ratios if r])
-    sigma = 0.15
+    sigma = 0.2
     if len(known) >= 5:
         sigma = max(sigma, 1.4826 * float(np.median(np.abs(known - np.median(known)))))
     return [bool(r) and r < limits.speed and math.log(r) < -3 * sigma for r in ratios]  # type: ignore[operator,arg-type]

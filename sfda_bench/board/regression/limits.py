@@ -27,7 +27,7 @@ class Limits(Strict):
 
     miou: float = Field(default=1.0, ge=0)
     alpha: float = Field(default=0.002, gt=0, lt=1)
-    spread: float = Field(default=0.7, gt=0)
+    spread: float = Field(default=1.0, gt=0)
     spread_df: float = Field(default=6.0, gt=0)
     source_spread: float = Field(default=1.0, ge=0)
     class_iou: float = Field(default=5.0, ge=0)

@@ -68,24 +68,25 @@ def measure(path: Path, entry: Entry | None, plan: Plan | None, store: Store, fa
     known = {identity: facts[identity] for identity in ids if identity in facts}
     speed = None
     if entry is not None and plan is not None and set(entry.stages) <= ids:
-        speed = throughput(item, entry, plan, store)
+        speed = throughput(entry, plan, store)
     return Measured(item, speed, known)
 
 
-def throughput(item: Item, entry: Entry, plan: Plan, store: Store) -> float | None:
-    """Speed of the slowest adapting stage relative to a plain network on the same machine.
+def throughput(entry: Entry, plan: Plan, store: Store) -> float | None:
+    """Speed of the slowest adapting stage relative to a plain network in the same store.
 
     The plain network is the source model: while it was trained or, if it came from elsewhere,
-    while it was scored.
+    while it was scored. On a CPU, both speeds are those of the processes' own time, which a busy
+    machine hardly changes; on a GPU, those of the clock.
     """
-    cost = item.record.cost
-    if not cost.images_per_second:
+    trained = 'train_dataloader' in plan.stages[entry.stages[0]].config
+    reference = entry.stages[0] if trained else entry.source_score
+    known = [store.status(stage_id) for stage_id in [reference, *entry.stages[1:-1]]]
+    results = [status.result for status in known if status is not None]
+    if len(results) != len(known) or len(known) < 2:
         return None
-    source = plan.stages[entry.stages[0]]
-    loader = source.config.get('train_dataloader')
-    if loader is not None and cost.source_wall_seconds:
-        images = loader['batch_size'] * source.config['train_cfg']['max_iters']
-        return cost.images_per_second * cost.source_wall_seconds / images
-    scored = store.status(entry.source_score)
-    reference = scored.result.get('images_per_second') if scored else None
-    return cost.images_per_second / reference if reference else None
+    for name in ('images_per_cpu_second', 'images_per_second'):
+        speeds = [float(result.get(name) or 0) for result in results]
+        if all(speeds):
+            return min(speeds[1:]) / speeds[0]
+    return None

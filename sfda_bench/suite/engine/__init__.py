@@ -2,7 +2,15 @@
 
 from sfda_bench.suite.engine.checkpoint import ExportHook, StageCheckpointHook
 from sfda_bench.suite.engine.metric import ConfusionMetric
+from sfda_bench.suite.engine.online import OnlineAdaptLoop
 from sfda_bench.suite.engine.progress import ProgressHook
 from sfda_bench.suite.engine.watch import WatchHook
 
-__all__ = ['ConfusionMetric', 'ExportHook', 'ProgressHook', 'StageCheckpointHook', 'WatchHook']
+__all__ = [
+    'ConfusionMetric',
+    'ExportHook',
+    'OnlineAdaptLoop',
+    'ProgressHook',
+    'StageCheckpointHook',
+    'WatchHook',
+]

@@ -59,21 +59,29 @@ class ConfusionMetric(BaseMetric):
             truth = _map_of(sample['gt_sem_seg'])
             counts = confusion_counts(prediction, truth, self.num_classes, self.ignore_index)
             self.results.append(
-                (sample['sample_id'], sample.get('condition', ''), counts.astype(np.uint32))
+                (
+                    sample['sample_id'],
+                    sample.get('position', 0),
+                    sample.get('condition', ''),
+                    counts.astype(np.uint32),
+                )
             )
             if self.save_predictions:
                 _save_png(Path(self.save_predictions) / f'{sample["sample_id"]}.png', prediction)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Stack the counts in the order of image ids, write them, return mIoU in percent."""
-        unique = {image_id: (condition, counts) for image_id, condition, counts in results}
-        ids = sorted(unique)
-        counts = np.stack([unique[i][1] for i in ids])
+        """Stack the counts, write them, return mIoU in percent.
+
+        They are in the order of image ids, or of positions where the images are a stream.
+        """
+        unique = {image_id: rest for image_id, *rest in results}
+        ids = sorted(unique, key=lambda i: (unique[i][0], i))
+        counts = np.stack([unique[i][2] for i in ids])
         if self.out_file:
             arrays: dict[str, Any] = {
                 'counts': counts,
                 'ids': np.array(ids, dtype=np.str_),
-                'conditions': np.array([unique[i][0] for i in ids], dtype=np.str_),
+                'conditions': np.array([unique[i][1] for i in ids], dtype=np.str_),
             }
 
             def write(temporary: Path) -> None:

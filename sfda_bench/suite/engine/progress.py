@@ -32,6 +32,7 @@ class ProgressHook(Hook):
         self.seconds = seconds
         self._last = 0.0
         self._began = 0.0
+        self._cpu = 0.0
         self._first = 0
         self._images = 0
 
@@ -66,6 +67,7 @@ class ProgressHook(Hook):
 
     def _start(self, done: int) -> None:
         self._began, self._first, self._images = time.monotonic(), done, 0
+        self._cpu = time.process_time()
 
     def _due(self) -> bool:
         return time.monotonic() - self._last >= self.seconds
@@ -81,12 +83,23 @@ class ProgressHook(Hook):
             'seconds': round(spent, 3),
             'images': self._images,
             'images_per_second': round(self._images / spent, 3) if spent > 0 else None,
+            'images_per_cpu_second': self._cpu_rate(),
             'eta_seconds': round(spent / max(done - self._first, 1) * (total - done), 1),
             'loss': loss,
             'device': _device(),
             'memory_mb': round(peak_memory_mb(), 1),
         }
         write_text(Path(runner.work_dir) / PROGRESS_NAME, json.dumps(state))
+
+    def _cpu_rate(self) -> float | None:
+        """Images a second of this process's own time: other processes hardly change it.
+
+        ``None`` with a GPU, whose work is not in that time.
+        """
+        spent = time.process_time() - self._cpu
+        if torch.cuda.is_available() or spent <= 0:
+            return None
+        return round(self._images / spent, 3)
 
 
 def _device() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -58,10 +59,17 @@ class WatchHook(Hook):
         loss = (outputs or {}).get('loss')
         if isinstance(loss, torch.Tensor) and not math.isfinite(float(loss.detach())):
             raise DivergedError(runner.iter + 1, float(loss.detach()))
+        self._look(runner, runner.iter + 1)
+
+    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Check the latest predictions of a model that adapts while it predicts."""
+        self._look(runner, batch_idx + 1)
+
+    def _look(self, runner, iteration: int) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         histogram = getattr(model, 'prediction_histogram', None)
         if histogram is not None:
-            self._update(histogram, runner.iter + 1)
+            self._update(histogram, iteration)
 
     def _update(self, histogram: torch.Tensor, iteration: int) -> None:
         share = histogram.double().cpu() / max(int(histogram.sum()), 1)
@@ -97,7 +105,12 @@ class WatchHook(Hook):
 
     def after_train(self, runner) -> None:
         """Write the warnings for the record."""
-        import json
+        self._write(runner)
 
+    def after_test(self, runner) -> None:
+        """Write the warnings of a stream for the record."""
+        self._write(runner)
+
+    def _write(self, runner) -> None:
         text = json.dumps([self.warnings[key] for key in sorted(self.warnings)])
         write_text(Path(runner.work_dir) / WARNINGS_NAME, text)

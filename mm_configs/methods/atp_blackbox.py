@@ -1,0 +1,85 @@
+# ATP's stages after a first one that learns from the source model's predictions alone: the vendor
+# labels the target's training images, everything after that starts without the source's weights.
+_base_ = './atp.py'
+card = dict(
+    name='atp_blackbox',
+    title='ATP (black box)',
+    track='black-box',
+    fidelity='reconstructed',
+    summary='Distil the predictions of the source model into a new network, then align, teach, '
+    'propagate.',
+    deviations=[
+        'The paper has a black-box extension by distillation; its text was not at hand and the '
+        'released code has no such branch. The distilling stage is ours.',
+        'ATP after it is that of `atp`, with its deviations.',
+        'The new network starts at random; papers on black boxes start from ImageNet weights.',
+    ],
+    choices=[
+        'Visible of the source model: the top label of each pixel and its probability, once for '
+        'each training image, at the size of the file.',
+        'Distillation: cross-entropy with that probability for the label and the rest shared by '
+        'the other classes (adaptive label smoothing as in DINE), on strong views, every pixel.',
+        'No refreshed targets and no mixing while distilling; the vendor is asked once.',
+        'The new network is of the same architecture as the source model.',
+        'Pocket and CamVid profiles: few iterations, the rate of a network trained from scratch '
+        'while distilling; not searched.',
+    ],
+)
+_vendor = 'stage://vendor/artifacts'
+_align = _base_.stages[0]
+stages = [
+    dict(
+        name='vendor',
+        kind='label',
+        vendor=True,
+        init='source',
+        adapter=dict(type='ProbabilityPredictor', scale=1.0, flip=False),
+        writer=dict(type='PredictionWriter'),
+        input_size=_align['input_size'],
+        overrides=_base_.stages[2]['overrides'],
+    ),
+    dict(
+        name='distil',
+        init='scratch',
+        adapter=dict(type='ATPDistil', norm_mode='train'),
+        data=dict(type='target', labels=f'{_vendor}/labels', confidence=f'{_vendor}/confidence'),
+        iters=_align['iters'],
+        batch_size=_align['batch_size'],
+        input_size=_align['input_size'],
+        crop_size=_align['crop_size'],
+        flip=True,
+        optim_wrapper=_align['optim_wrapper'],
+        param_scheduler=_align['param_scheduler'],
+        overrides={
+            name: dict(input_size=change['input_size'])
+            for name, change in _base_.stages[2]['overrides'].items()
+        },
+    ),
+    *_base_.stages,
+]
+_optim = dict(
+    _delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-3, weight_decay=1e-4)
+)
+_poly = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0)]
+
+
+def _short(batch_size, iters):
+    """Fewer iterations of all stages; the first two on whole images."""
+    return dict(
+        vendor=dict(input_size=None, batch_size=4, overrides=dict(_delete_=True)),
+        distil=dict(
+            input_size=None,
+            crop_size=None,
+            batch_size=batch_size,
+            iters=iters[0],
+            optim_wrapper=_optim,
+            param_scheduler=_poly,
+            overrides=dict(_delete_=True),
+        ),
+        align=dict(iters=iters[1]),
+        teach=dict(iters=iters[2]),
+        propagate=dict(iters=iters[3]),
+    )
+
+
+profiles = dict(pocket=_short(4, (60, 6, 8, 6)), camvid=_short(4, (60, 10, 10, 6)))

@@ -1,0 +1,16 @@
+# The validation images in the order of their conditions, round after round; never reset.
+_base_ = './tent_online.py'
+card = dict(
+    name='tent_continual',
+    title='Tent (continual)',
+    setting='continual',
+    summary='Tent over several rounds of the same sequence of conditions, never reset.',
+    deviations=[
+        'Batches of one image.',
+        "The ACDC stream is the validation split of this benchmark's task; the papers take the "
+        'training split (400 images a condition), multi-scale inference and 3 or 10 rounds.',
+    ],
+)
+stages = [dict(_base_.stages[0], rounds=10)]
+_short = dict(stream=dict(rounds=3, optim_wrapper=dict(optimizer=dict(lr=1e-4))))
+profiles = dict(paper=dict(), pocket=_short, camvid=_short)
