@@ -16,7 +16,7 @@ from tests import documents
 from tests.documents import PAGES, ROOT, Copy, blocks, declared
 
 #: Pages that are much like others: parsed by default, run among the long tests.
-AGAIN = ('README', 'add_method', 'add_network', 'add_task', 'reading', 'regression')
+AGAIN = ('README', 'add_method', 'add_network', 'add_task', 'reading', 'regression', 'test_time')
 RUN = [
     pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in AGAIN else [])
     for page in PAGES
