@@ -16,7 +16,10 @@ from tests import documents
 from tests.documents import PAGES, ROOT, Copy, blocks, declared
 
 #: Pages that are much like others: parsed by default, run among the long tests.
-AGAIN = ('README', 'add_method', 'add_network', 'add_task', 'reading', 'regression', 'test_time')
+AGAIN = (
+    'README', 'add_method', 'add_network', 'add_protocol', 'add_task', 'reading', 'regression',
+    'test_time',
+)  # fmt: skip
 RUN = [
     pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in AGAIN else [])
     for page in PAGES
