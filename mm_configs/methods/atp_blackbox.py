@@ -12,7 +12,8 @@ card = dict(
         'The paper has a black-box extension by distillation; its text was not at hand and the '
         'released code has no such branch. The distilling stage is ours.',
         'ATP after it is that of `atp`, with its deviations.',
-        'The new network starts at random; papers on black boxes start from ImageNet weights.',
+        'The new network starts from the ImageNet-type weights of its architecture; the small '
+        'networks of the pocket and CamVid suites have none and start at random.',
     ],
     choices=[
         'Visible of the source model: the top label of each pixel and its probability, once for '
@@ -41,7 +42,7 @@ stages = [
     ),
     dict(
         name='distil',
-        init='scratch',
+        init='initial',
         adapter=dict(type='ATPDistil', norm_mode='train', strong=dict()),
         data=dict(type='target', labels=f'{_vendor}/labels', confidence=f'{_vendor}/confidence'),
         iters=_align['iters'],
