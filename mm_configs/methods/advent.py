@@ -19,6 +19,8 @@ card = dict(
 stages = [
     dict(
         name='adapt',
+        # its own training step, with batches of one and one: never shared by devices
+        single_device=True,
         init='last',
         adapter=dict(
             type='AdvEnt',

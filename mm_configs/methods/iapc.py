@@ -41,6 +41,8 @@ stages = [
     ),
     dict(
         name='adapt',
+        # the forward after each step is part of its own training step: not shared by devices
+        single_device=True,
         adapter=dict(
             type='IAPC',
             weight_importance=0.2,

@@ -35,6 +35,8 @@ stages = [
     ),
     dict(
         name='intra',
+        # its own training step, with batches of one and one: never shared by devices
+        single_device=True,
         init='last',
         adapter=dict(
             type='IntraDA',

@@ -17,7 +17,9 @@ from typing import Any, Literal
 import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate, log_softmax, nll_loss
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import cross_entropy, interpolate, log_softmax
 
 from sfda_bench.adapt.arg_max import confidences_and_labels
 from sfda_bench.adapt.class_weights import RareClassWeights
@@ -51,8 +53,24 @@ def importance(source: Tensor, kind: ImportanceInput = 'logits') -> Tensor:
 
 def entropy_loss(log_p: Tensor) -> Tensor:
     """Mean over pixels of ``sum_k -p_k ln(p_k + 1e-5)``, of log-probabilities (N, K, H, W)."""
-    p = log_p.exp()
-    return -(p * (p + 1e-5).log()).sum(dim=1).mean()
+    return _Entropy.apply(log_p).mean()
+
+
+class _Entropy(Function):
+    """``sum_k -p_k ln(p_k + 1e-5)`` (N, H, W) of log-probabilities, in few passes."""
+
+    @staticmethod
+    def forward(ctx: Any, log_p: Tensor) -> Tensor:
+        p = log_p.exp()
+        log = (p + 1e-5).log_()
+        ctx.save_for_backward(p, log)
+        return (p * log).sum(dim=1).neg_()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        p, log = ctx.saved_tensors
+        return (p / (p + 1e-5)).add_(log).mul_(p).mul_(gradient.neg().unsqueeze(1))
 
 
 def prototype_terms(
@@ -104,11 +122,15 @@ def iapc_losses(
         L_PS, ``entropy`` (L_IM).
     """
     log_p = log_softmax(student, dim=1)
-    weighted = nll_loss(log_p, labels, class_weights, ignore_index=IGNORE, reduction='none')
+    kept = labels != IGNORE
+    index = torch.where(kept, labels, 0)
+    # One gather for both labels: the backward pass of each would fill a map of its own.
+    of_label, of_nearest = log_p.gather(1, torch.stack([index, nearest], 1)).neg().unbind(1)
+    weighted = of_label * (class_weights[index] * kept)
     return {
         'importance': (weights * weighted).mean(),
         'enhanced': ((nearest == labels) * weighted).mean(),
-        'prediction': nll_loss(log_p, nearest, ignore_index=IGNORE),
+        'prediction': of_nearest.mean(),
         'feature': cross_entropy(similarity, confidences_and_labels(student.detach())[1]),
         'entropy': entropy_loss(log_p),
     }
