@@ -203,12 +203,13 @@ class TestTimeAdapter(Adapter):
         if any('gt_sem_seg' in sample for sample in samples):
             raise BenchError('a stream with labels', 'images alone: labels are read after it ended')
         self._reset_if_due(samples)
-        ready = self.predict_when == 'before' and not self._plain
-        maps = self.predicted(images) if ready else None
-        for step in range(self.steps):
+        before = self.predict_when == 'before'
+        # The logits that the first step starts from may already be the prediction.
+        plain = self.predict_on == 'student' and self.averaging is None
+        maps = self.predicted(images) if before and not plain else None
+        for _ in range(self.steps):
             logits = self.adapt(images, optim_wrapper)
-            if step == 0 and self.predict_when == 'before' and maps is None:
-                maps = logits
+            maps = logits if before and maps is None else maps
         return self.finished(self.predicted(images) if maps is None else maps, samples)
 
     def _reset_if_due(self, samples: Sequence[Any]) -> None:
@@ -224,11 +225,6 @@ class TestTimeAdapter(Adapter):
         self._condition = condition
 
     # --- parts ----------------------------------------------------------------------------------
-
-    @property
-    def _plain(self) -> bool:
-        """Whether the logits that a step starts from are already the prediction."""
-        return self.predict_on == 'student' and self.averaging is None
 
     @torch.no_grad()
     def predicted(self, images: Tensor) -> Tensor:
