@@ -68,7 +68,7 @@ class Lab:
         return self.run(root, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', *files)
 
     def anchor(self, task: str, method: str) -> None:
-        """Baseline of an entry of the code as it is: of two seeds, so that their spread is known."""
+        """Baseline of an entry of the unchanged code: of two seeds, so that it has a spread."""
         if (task, method) in self.anchored:
             return
         selected = ['--task', task, '--method', method, '--seed', '0-1', '--update']
