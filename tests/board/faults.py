@@ -140,12 +140,12 @@ FAULTS = (
     ),
     Fault(
         'learning rate x10',
-        'mm_configs/methods/tent.py',
-        "optimizer=dict(type='Adam', lr=1e-4, betas",
-        "optimizer=dict(type='Adam', lr=1e-3, betas",
-        ('tests/suite/test_method.py',),
+        'mm_configs/networks/deeplabv2_pocket.py',
+        "optimizer=dict(type='Adam', lr=5e-3,",
+        "optimizer=dict(type='Adam', lr=5e-2,",
+        ('tests/networks/test_architectures.py',),
         GTA5,
-        'tent',
-        'config adapt.optim_wrapper.optimizer.lr: 0.0001 -> 0.001',
+        'source_only',
+        'config source.optim_wrapper.optimizer.lr: 0.005 -> 0.05',
     ),
 )

@@ -155,7 +155,7 @@ def test_a_rise_is_an_alarm_too_until_it_is_accepted(archive, capsys):
 
 def test_a_shift_that_all_entries_share_stands_out_in_their_mean(archive, capsys):
     for method in ('source_only', 'bn_adapt', 'tent', 'oracle'):
-        archive.alter(method, worse(0.035))
+        archive.alter(method, worse(0.025))
     assert archive.call() == 2
     assert 'ALARM: mean of 4 entries\n' in capsys.readouterr().out
 

@@ -43,11 +43,13 @@ class Row:
         reasons: What was found.
         differs: What the two results differ in, the first thing first.
         moved: Whether the score itself is another one, beyond noise.
+        repeats: Whether seed and machine are the baseline's.
     """
 
     slug: str
     state: State = 'ok'
     moved: bool = False
+    repeats: bool = False
     base: float | None = None
     now: float | None = None
     change: Change | None = None
@@ -160,10 +162,12 @@ def _compare(row: Row, baseline: Baseline, item: Measured, cell: Cell, seeds: li
     spread = baseline.spread(item.cell)
     noise = judge.moderated(spread.std if spread else None, spread.seeds if spread else 0, limits)
     elsewhere = item.item.record.source.sha256 != cell.seeds[seeds[0]].source_sha256
+    machine = baseline.sheet.machines.get(cell.seeds[seeds[0]].machine)
+    row.repeats = item.seed in cell.seeds and machine == item.machine
     parts = [baseline.parts[slug_of(item.cell, seed)] for seed in seeds]
     source_std = limits.source_spread if elsewhere else 0.0
     row.change = judge.change(item.item.parts, parts, noise, source_std)
-    if row.change.alarms(limits):
+    if row.change.alarms(limits, row.repeats):
         row.moved = True
         row.raise_to('alarm', f'mIoU {row.change.difference:+.2f} (p {row.change.p:.1g})')
     elif abs(row.change.difference) >= limits.miou:
@@ -230,7 +234,7 @@ def _mean(rows: list[Row], measured: Sequence[Measured], limits: Limits) -> Row 
     base = sum(row.base or 0.0 for row in found) / len(found)
     mean = Row(f'mean of {len(found)} entries', base=base, now=base + change.difference)
     mean.change = change
-    if change.alarms(limits):
+    if change.alarms(limits, all(row.repeats for row in found)):
         mean.raise_to('alarm', f'mIoU {change.difference:+.2f} (p {change.p:.1g})')
         lines = (line for row in found for line in row.differs)
         mean.differs = list(dict.fromkeys(lines))

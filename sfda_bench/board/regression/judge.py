@@ -52,9 +52,15 @@ class Change:
     source_variance: float
     drawn: np.ndarray
 
-    def alarms(self, limits: Limits) -> bool:
-        """Whether the change is both large and not noise."""
-        return abs(self.difference) >= limits.miou and self.p < limits.alpha
+    def alarms(self, limits: Limits, repeats: bool = False) -> bool:
+        """Whether the change is both large and not noise.
+
+        Args:
+            limits: The limits.
+            repeats: Seed and machine are the baseline's, so that an unchanged entry has no noise.
+        """
+        alpha = limits.alpha_same if repeats else limits.alpha
+        return abs(self.difference) >= limits.miou and self.p < alpha
 
 
 def moderated(std: float | None, seeds: int, limits: Limits) -> Noise:

@@ -12,7 +12,10 @@ class Limits(Strict):
 
     Attributes:
         miou: Least change of mIoU, in points, that matters.
-        alpha: Two-sided error rate of one entry's test.
+        alpha: Two-sided error rate of one entry's test against another seed or machine, where
+            even an unchanged entry gives another number.
+        alpha_same: Error rate on the seed and machine of the baseline, where an unchanged entry
+            repeats bit for bit: only one that was changed can be suspected at all.
         spread: Standard deviation of mIoU over seeds, in points, expected of an entry whose own
             was not measured. Measured on the pocket suite.
         spread_df: How many degrees of freedom this expectation is worth against a measured
@@ -27,6 +30,7 @@ class Limits(Strict):
 
     miou: float = Field(default=1.0, ge=0)
     alpha: float = Field(default=0.002, gt=0, lt=1)
+    alpha_same: float = Field(default=0.05, gt=0, lt=1)
     spread: float = Field(default=1.0, gt=0)
     spread_df: float = Field(default=6.0, gt=0)
     source_spread: float = Field(default=1.0, ge=0)
