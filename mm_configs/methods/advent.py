@@ -1,6 +1,7 @@
 card = dict(
     name='advent',
     title='AdvEnt',
+    reported_label='AdvEnt',
     track='uda',
     fidelity='paper',
     summary='Adversarial alignment of the self-information of source and target predictions.',
@@ -9,7 +10,8 @@ card = dict(
     arxiv='1811.12833',
     code='https://github.com/valeoai/ADVENT',
     deviations=[
-        'Starts from the source model, not from ImageNet-type weights.',
+        'Short profiles start from the source model (init=last); the paper profile from the '
+        "network's ImageNet-type weights (init=initial), random ones where it declares none.",
         'The last iterate instead of the best on the validation labels.',
         'One output where the network has no auxiliary head.',
     ],
@@ -17,6 +19,7 @@ card = dict(
 stages = [
     dict(
         name='adapt',
+        init='last',
         adapter=dict(
             type='AdvEnt',
             segmentation_auxiliary=0.1,
@@ -53,7 +56,10 @@ _whole = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0)]
 _wrapper = dict(student=_student)
 profiles = dict(
     paper=dict(
-        adapt=dict(overrides=dict(synthia_to_cityscapes=dict(iters=90000, param_scheduler=_whole)))
+        adapt=dict(
+            init='initial',
+            overrides=dict(synthia_to_cityscapes=dict(iters=90000, param_scheduler=_whole)),
+        )
     ),
     camvid=dict(),
     pocket=dict(adapt=dict(iters=40, batch_size=2, optim_wrapper=_wrapper, param_scheduler=_whole)),

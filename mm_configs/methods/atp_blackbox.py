@@ -12,7 +12,8 @@ card = dict(
         'The paper has a black-box extension by distillation; its text was not at hand and the '
         'released code has no such branch. The distilling stage is ours.',
         'ATP after it is that of `atp`, with its deviations.',
-        'The new network starts at random; papers on black boxes start from ImageNet weights.',
+        'The new network starts from the ImageNet-type weights of its architecture; the small '
+        'networks of the pocket and CamVid suites have none and start at random.',
     ],
     choices=[
         'Visible of the source model: the top label of each pixel and its probability, once for '
@@ -21,8 +22,9 @@ card = dict(
         'the other classes (adaptive label smoothing as in DINE), on strong views, every pixel.',
         'No refreshed targets and no mixing while distilling; the vendor is asked once.',
         'The new network is of the same architecture as the source model.',
-        'Pocket and CamVid profiles: few iterations, the rate of a network trained from scratch '
-        'while distilling; not searched.',
+        'Pocket and CamVid profiles: few iterations, so that the whole chain takes seconds; the '
+        'new network is far from trained. Views, batch and number of distilling iterations were '
+        'tried in four combinations on cityscapes_to_acdc (9.4 to 10.6 mIoU), the rate was not.',
     ],
 )
 _vendor = 'stage://vendor/artifacts'
@@ -40,8 +42,8 @@ stages = [
     ),
     dict(
         name='distil',
-        init='scratch',
-        adapter=dict(type='ATPDistil', norm_mode='train'),
+        init='initial',
+        adapter=dict(type='ATPDistil', norm_mode='train', strong=dict()),
         data=dict(type='target', labels=f'{_vendor}/labels', confidence=f'{_vendor}/confidence'),
         iters=_align['iters'],
         batch_size=_align['batch_size'],
@@ -63,13 +65,14 @@ _optim = dict(
 _poly = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0)]
 
 
-def _short(batch_size, iters):
-    """Fewer iterations of all stages; the first two on whole images."""
+def _short(batch_size, iters, crop):
+    """Fewer iterations of all stages; distilling without change of colour."""
     return dict(
         vendor=dict(input_size=None, batch_size=4, overrides=dict(_delete_=True)),
         distil=dict(
             input_size=None,
-            crop_size=None,
+            crop_size=crop,
+            adapter=dict(strong=dict(jitter_probability=0.0, blur_probability=0.0)),
             batch_size=batch_size,
             iters=iters[0],
             optim_wrapper=_optim,
@@ -82,4 +85,6 @@ def _short(batch_size, iters):
     )
 
 
-profiles = dict(pocket=_short(4, (60, 6, 8, 6)), camvid=_short(4, (60, 10, 10, 6)))
+profiles = dict(
+    pocket=_short(2, (240, 6, 8, 6), None), camvid=_short(2, (240, 10, 10, 6), (180, 240))
+)

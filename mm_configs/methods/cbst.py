@@ -1,6 +1,7 @@
 card = dict(
     name='cbst',
     title='CBST (source-free reading)',
+    reported_label='CBST',
     track='source-free',
     fidelity='reconstructed',
     summary='Three rounds of self-training with one confidence threshold a class.',

@@ -3,6 +3,8 @@ _base_ = './cbst.py'
 card = dict(
     name='cbst_uda',
     title='CBST (with source data)',
+    reported='cbst',
+    reported_label='CBST',
     track='uda',
     fidelity='paper',
     summary='Three rounds of class-balanced self-training beside a few labelled source images.',
@@ -24,7 +26,9 @@ def _with_source(stage):
     """A stage of the source-free form, on the chosen target images and with source images."""
     name = stage['name']
     if not name.startswith('train'):
-        return dict(stage, data=dict(type='target', sample_list=_subset))
+        # CBST-SP: prior='FILE.npy', made by `tools/prepare_data.py cbst-prior`
+        writer = dict(stage['writer'], prior=None)
+        return dict(stage, writer=writer, data=dict(type='target', sample_list=_subset))
     index = int(name[-1])
     source = dict(type='source', subset=dict(portion=0.03 + 0.0025 * index, seed=3 + index))
     return dict(

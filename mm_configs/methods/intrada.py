@@ -1,8 +1,10 @@
 # Controls: `intrada[easy_portion=1.0]` (pure self-training),
-# `intrada[adversarial_main=0.0,adversarial_auxiliary=0.0]` (no adversary).
+# `intrada[adversarial_main=0.0,adversarial_auxiliary=0.0]` (no adversary),
+# `intrada[init=initial,iters=120000]` (from ImageNet-type weights, as the paper).
 card = dict(
     name='intrada',
     title='IntraDA (source-free reading)',
+    reported_label='IntraDA',
     track='source-free',
     fidelity='reconstructed',
     summary='The target ranked by entropy; its hard images aligned to its easy, labelled ones.',
@@ -17,7 +19,10 @@ card = dict(
         'A horizon of 40 000 iterations instead of 120 000 of 250 000.',
         'The last iterate instead of the best on the validation labels.',
     ],
-    choices=['Entropy normalisation none | code | paper is a parameter; none by default.'],
+    choices=[
+        'Entropy normalisation none | code | paper is a parameter; none by default.',
+        'Initialisation is a parameter: init=last (source model, default) or initial (ImageNet).',
+    ],
 )
 _labels = 'stage://rank/artifacts/labels'
 stages = [
@@ -30,6 +35,7 @@ stages = [
     ),
     dict(
         name='intra',
+        init='last',
         adapter=dict(
             type='IntraDA',
             segmentation_auxiliary=0.1,

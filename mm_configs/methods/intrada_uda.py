@@ -3,6 +3,8 @@ _base_ = './advent.py'
 card = dict(
     name='intrada_uda',
     title='IntraDA (as published)',
+    reported='intrada',
+    reported_label='IntraDA',
     summary='AdvEnt, then the target ranked by entropy and its hard images aligned to easy ones.',
     paper='Pan et al., Unsupervised Intra-domain Adaptation for Semantic Segmentation through '
     'Self-Supervision, CVPR 2020',
@@ -10,8 +12,8 @@ card = dict(
     code='https://github.com/feipanir/IntraDA',
     deviations=[
         *_base_.card.deviations,
-        'The intra step goes on from the AdvEnt model; the published one starts again from '
-        'ImageNet-type weights (its author: little difference on GTA5).',
+        'In short profiles the intra step goes on from the AdvEnt model; in the paper profile it '
+        'starts again from the initial weights, as published (its author: little difference).',
     ],
 )
 _labels = 'stage://rank/artifacts/labels'
@@ -55,6 +57,6 @@ profiles = dict(
     ),
     paper=dict(
         rank=dict(batch_size=1),
-        intra=dict(overrides=dict(synthia_to_cityscapes=dict(iters=90000))),
+        intra=dict(init='initial', overrides=dict(synthia_to_cityscapes=dict(iters=90000))),
     ),
 )

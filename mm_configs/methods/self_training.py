@@ -4,6 +4,8 @@ _base_ = './cbst.py'
 card = dict(
     name='self_training',
     title='Self-training (ST)',
+    reported='cbst',
+    reported_label='ST',
     summary='Three rounds of self-training with one confidence threshold for all classes.',
     choices=['Short profiles: as CBST.'],
 )

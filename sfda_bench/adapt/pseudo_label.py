@@ -56,8 +56,18 @@ def read_thresholds(path: str | Path) -> dict[str, Any]:
 
 
 def load_prior(path: str | Path | None) -> Tensor | None:
-    """Spatial prior (C, H, W) of a ``.npy`` file, or None."""
-    return None if path is None else torch.from_numpy(np.load(path).astype(np.float32))
+    """Spatial prior (C, H, W) of a ``.npy`` file, or None.
+
+    Raises:
+        DataError: It is missing or not such a file.
+    """
+    if path is None:
+        return None
+    try:
+        return torch.from_numpy(np.load(path).astype(np.float32))
+    except (OSError, ValueError) as error:
+        fix = 'python tools/prepare_data.py cbst-prior --help'
+        raise DataError(f'cannot read the prior {path}: {error}', 'a .npy file', fix) from error
 
 
 class Writer(BaseMetric):

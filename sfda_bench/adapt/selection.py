@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sfda_bench.adapt.thresholds import bin_of
+from sfda_bench.errors import BenchError
 
 IGNORE = 255
 RARE_SHARE = 1e-3
@@ -83,7 +84,17 @@ def _column(theta: Tensor, like: Tensor) -> Tensor:
 
 
 def with_prior(probabilities: Tensor, prior: Tensor) -> Tensor:
-    """Spatial prior (CBST-SP): the product (C, H, W), not renormalised, before everything else."""
+    """Spatial prior (CBST-SP): the product (C, H, W), not renormalised, before everything else.
+
+    Raises:
+        BenchError: The prior is of another size.
+    """
+    if prior.shape != probabilities.shape:
+        raise BenchError(
+            f'a prior of {tuple(prior.shape)} for maps of {tuple(probabilities.shape)}',
+            'the size of the target files',
+            'make it anew: python tools/prepare_data.py cbst-prior --size WxH',
+        )
     return probabilities * prior.to(probabilities)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
 
-from sfda_bench.board.cards import title
+from sfda_bench.board.cards import card, title
 from sfda_bench.board.reported import UNKNOWN, ReportedFile, ReportedRow
 from sfda_bench.board.rows import Board, Row, Verdict
 from sfda_bench.errors import BenchError
@@ -44,6 +44,16 @@ class Difference:
 def normal(name: str) -> str:
     """A method's name without punctuation, to match ``dt_st`` and ``dtst``."""
     return re.sub(r'[^a-z0-9]', '', name.lower())
+
+
+def attached(method: str, file: ReportedFile, told: ReportedRow) -> bool:
+    """Whether a reported row is of a method, by the method's card or else by its name."""
+    known = card(method)
+    name = (known.reported if known else '') or method
+    label = known.reported_label if known else ''
+    if normal(file.method) != normal(name):
+        return False
+    return not label or told.label == label or told.label.startswith(f'{label} (')
 
 
 def task_split(task: str) -> str:
@@ -101,10 +111,9 @@ def candidates(
     """Reported rows of the method and task with a value, closest protocol first."""
     found = []
     for file in reported.values():
-        if normal(file.method) != normal(row.method):
-            continue
         for told in file.rows:
-            if told.task_id == board.key.task and told.metric == 'mIoU' and told.value is not None:
+            fits = told.task_id == board.key.task and told.metric == 'mIoU'
+            if fits and told.value is not None and attached(row.method, file, told):
                 found.append((told, differences(board, row, told)))
     return sorted(found, key=lambda pair: _closeness(*pair))
 
@@ -159,17 +168,24 @@ def not_run(
     boards: Sequence[Board], reported: Mapping[str, ReportedFile], suite: str = 'paper'
 ) -> list[tuple[str, ReportedFile, ReportedRow]]:
     """Reported results of our tasks that no board of ``suite`` has measured: (task title, ...)."""
-    have = {
-        (b.key.task, b.key.network, normal(r.method))
+    have = [
+        (b.key.task, b.key.network, r.method, SETTINGS.get(r.track, 'source-free'))
         for b in boards
         if b.key.suite == suite
         for r in b.rows
-    }
+    ]
+
+    def measured(file: ReportedFile, row: ReportedRow) -> bool:
+        return any(
+            (task, network) == (row.task_id, row.network)
+            and row.setting in (UNKNOWN, setting)
+            and attached(method, file, row)
+            for task, network, method, setting in have
+        )
+
     return [
         (title('tasks', row.task_id), file, row)
         for file in reported.values()
         for row in file.rows
-        if row.task_id
-        and row.value is not None
-        and (row.task_id, row.network, normal(file.method)) not in have
+        if row.task_id and row.value is not None and not measured(file, row)
     ]

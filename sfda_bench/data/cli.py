@@ -14,6 +14,7 @@ from sfda_bench.data.commands import (
 )
 from sfda_bench.data.doctor.cli import add_doctor_parser
 from sfda_bench.data.pocket.cli import add_pocket_parser
+from sfda_bench.data.prior import add_prior_parser
 from sfda_bench.errors import BenchError
 
 _EPILOG = """examples:
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_subset_parser(commands)
     add_fingerprint_parser(commands)
     add_cbst_parser(commands)
+    add_prior_parser(commands)
     return parser
 
 

@@ -9,8 +9,10 @@ scored, not the best on the validation labels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfda_bench.adapt.adversarial import AdversarialAdapter
 from sfda_bench.adapt.branches import views_of
@@ -34,6 +36,10 @@ class MinEnt(AdversarialAdapter):
     """Minimise the target's entropy directly; the weights are those of ADVENT's configuration."""
 
     judgements = 0
+
+    def __init__(self, segmentor: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(segmentor, **kwargs)
+        self.discriminators = nn.ModuleList()
 
     def train_step(self, data: dict, optim_wrapper) -> dict[str, Tensor]:
         """One step of the network; there are no discriminators to train."""

@@ -60,7 +60,7 @@ class Chain:
         spec = copy.deepcopy(spec)
         kind = require_known('stage kind', spec.pop('kind', 'adapt'), KINDS)
         init = spec.pop('init', 'scratch' if kind == 'train' else 'last')
-        parent = self._parent(init)
+        parent = self._parent(init, kind)
         black_box.check(
             self.entry.method,
             spec,
@@ -77,9 +77,10 @@ class Chain:
             self.weights = stage_id
         return stage_id
 
-    def _parent(self, init: str) -> str | None:
+    def _parent(self, init: str, kind: str) -> str | None:
         if init == 'scratch':
-            return None
+            # a bound starts where the source model started
+            return self.planner.start(self.network) if kind == 'train' else None
         if init == 'last':
             return self.weights
         if init == 'initial' and init not in self.named:

@@ -16,13 +16,15 @@ from sfda_bench.suite.record import Fidelity, Setting, Strict, Track
 
 SEALED_TRACKS = ('source-free', 'black-box', 'test-time')
 #: Stage fields that a user may set by name, besides those of adapter and writer.
-STAGE_FIELDS = ('iters', 'batch_size', 'crop_size', 'flip', 'rounds', 'order')
+STAGE_FIELDS = ('iters', 'batch_size', 'crop_size', 'flip', 'rounds', 'order', 'init')
 
 
 class Card(Strict):
     """What is known about a method.
 
     ``setting`` says how a method of track ``test-time`` meets the images; all others are offline.
+    ``reported`` names the method under which its numbers are reported, if not itself;
+    ``reported_label`` their label there, where others stand beside them.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Card(Strict):
     bibtex: str = ''
     deviations: list[str] = Field(default_factory=list)
     choices: list[str] = Field(default_factory=list)
+    reported: str = ''
+    reported_label: str = ''
     predict_on: Literal['student', 'teacher', 'source'] = 'student'
 
 

@@ -113,9 +113,13 @@ class Planner:
         if 'checkpoint' in recipe:
             config = compose.convert_config(network['model'], recipe, self.data_root)
             return self.register(config, f'convert {name}', [], self._file(recipe))
-        parent = self.initial(network, SOURCE_SEED) if recipe.get('init') else None
+        parent = self.start(network)
         title = f'train {task["source"]["folder"]} {name} s{SOURCE_SEED}'
         return self.supervised(task['source'], network, recipe, SOURCE_SEED, parent, title)
+
+    def start(self, network: Mapping[str, Any]) -> str | None:
+        """What training on labels starts from: ImageNet-type weights if the network has some."""
+        return self.initial(network, SOURCE_SEED) if self.recipe(network).get('init') else None
 
     def initial(self, network: Mapping[str, Any], seed: int) -> str:
         """The stage that makes a network's initial weights; ImageNet-type ones if it has some."""

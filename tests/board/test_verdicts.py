@@ -150,3 +150,44 @@ def test_what_was_reported_and_never_run_is_listed(measured):
     board, _ = measured
     missing = not_run([board], reported({}) | reported({}, method='hcl'))
     assert [(task, file.method) for task, file, _ in missing] == [('GTA5 -> Cityscapes', 'hcl')]
+
+
+def of_method(folder, method, track):
+    make_record(folder / method, method, 0, 0.6, source=36.6, track=track, **PAPER)
+    (board,) = make_boards(load_items(folder / method), 500)
+    return board, board.rows[0]
+
+
+@pytest.mark.parametrize(
+    ('method', 'file', 'label'),
+    [
+        ('cbst_uda', 'cbst', 'CBST'),
+        ('self_training', 'cbst', 'ST'),
+        ('crst_mrkld_uda', 'crst', 'CRST-MRKLD'),
+        ('intrada_uda', 'intrada', 'IntraDA'),
+        ('minent', 'minent', 'MinEnt'),
+    ],
+)
+def test_numbers_reported_under_another_name_attach_by_label(tmp_path, method, file, label):
+    found = candidates(*of_method(tmp_path, method, 'uda'), load_all())
+    assert found and {told.label.split(' (')[0] for told, _ in found} == {label}
+    names = {told.label for told in load_all()[file].rows}
+    assert len(names) > 1 or file == 'minent'
+
+
+@pytest.mark.parametrize('method', ['cbst', 'crst_mrkld', 'crst_lrent', 'intrada', 'self_training'])
+def test_a_source_free_reading_does_not_claim_the_number_of_the_published_form(tmp_path, method):
+    board, row = of_method(tmp_path, method, 'source-free')
+    found = candidates(board, row, load_all())
+    assert found
+    for told, apart in found:
+        assert told.setting == 'unknown' or 'setting' in {item.field for item in apart}
+    verdict = judge(board, row, load_all())
+    assert verdict.word == 'not comparable'
+
+
+def test_a_source_free_run_leaves_the_published_form_not_run(tmp_path):
+    told = reported(dict(label='CBST', setting='uda'), method='cbst')
+    free, _ = of_method(tmp_path, 'cbst', 'source-free')
+    with_source, _ = of_method(tmp_path, 'cbst_uda', 'uda')
+    assert len(not_run([free], told)) == 1 and not_run([with_source], told) == []

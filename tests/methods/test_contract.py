@@ -6,28 +6,37 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from sfda_bench.suite import catalog
 from sfda_bench.suite.method import Method
-from sfda_bench.suite.names import FINAL_NAME
+from sfda_bench.suite.names import COUNTS_NAME, FINAL_NAME
+from sfda_bench.suite.record import load_counts
 from sfda_bench.suite.stages import Plan
 from tests.suite.conftest import Bench
 
 pytestmark = pytest.mark.fast
 METHODS = catalog.names('methods')
-ADAPTING = [
-    name
-    for name in METHODS
-    if any(stage.get('kind', 'adapt') == 'adapt' for stage in Method(name)._stages)
-]
+
+
+def having(kind: str) -> list[str]:
+    """Methods with a stage of a kind."""
+    stages = {name: Method(name)._stages for name in METHODS}
+    return [n for n in METHODS if any(s.get('kind', 'adapt') == kind for s in stages[n])]
+
+
+ADAPTING, STREAMING = having('adapt'), having('stream')
+BLACK_BOX = [name for name in METHODS if Method(name).card.track == 'black-box']
 
 
 def short(bench: Bench, name: str) -> str:
     """A selector that shortens every training stage of a method to two iterations."""
     stages = Method(name).stages('pocket', 'gta5_to_cityscapes', {})
     changes = [f'{stage["name"]}.iters=2' for stage in stages if 'iters' in stage]
+    # a stream cannot be shorter than two rounds where it must have several
+    changes += [f'{s["name"]}.rounds=2' for s in stages if s.get('rounds', 1) > 2]
     return f'{name}[{",".join(changes)}]' if changes else name
 
 
@@ -81,6 +90,45 @@ def test_the_network_moved_and_the_source_did_not(ran, name):
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[key], after[key]) for key in before)
     assert bench.store.verify(entry.stages[0]) == []
+
+
+@pytest.mark.parametrize('name', STREAMING)
+def test_a_stream_adapts_repeats_itself_and_leaves_the_source_alone(ran, name, tmp_path):
+    """Other predictions than the source model's; the same bytes again, without the guard."""
+    from mmengine.config import Config
+
+    from sfda_bench.suite.process import run_stage
+
+    bench, plans = ran
+    entry = plans[name].entries[0]
+    folder = bench.store.path(entry.stages[1])
+    first = {p.relative_to(folder): p.read_bytes() for p in (folder / 'artifacts').rglob('*.*')}
+    assert sum(path.suffix == '.png' for path in first) >= 3
+    config = Config.fromfile(str(folder / 'config.py'), import_custom_modules=False)
+    config.work_dir = str(tmp_path)
+    config.test_evaluator.out_dir = str(tmp_path / 'artifacts')
+    config.dump(str(tmp_path / 'config.py'))
+    run_stage(tmp_path / 'config.py', guard=False)
+    assert {path: (tmp_path / path).read_bytes() for path in first} == first
+    assert bench.store.verify(entry.stages[0]) == []
+    counts, source = (
+        load_counts(bench.store.path(i) / COUNTS_NAME)[0]
+        for i in (entry.stages[-1], entry.source_score)
+    )
+    assert not np.array_equal(counts[: len(source)], source)
+
+
+@pytest.mark.parametrize('name', BLACK_BOX)
+def test_a_black_box_method_owns_no_weights_of_the_source(ran, name):
+    bench, plans = ran
+    entry, stages = plans[name].entries[0], plans[name].stages
+    source = entry.stages[0]
+    using = [i for i in entry.stages[1:-1] if source in stages[i].parents]
+    assert [stages[i].kind for i in using] == ['label']
+    for stage_id in set(entry.stages[1:-1]) - set(using):
+        config = stages[stage_id].config
+        readable = [*config['stage']['grants'], str(config['load_from'])]
+        assert not any(path.startswith(str(bench.store.path(source))) for path in readable)
 
 
 @pytest.mark.slow

@@ -240,6 +240,17 @@ def test_two_iterations_source_fixed_student_moved_memory_an_average():
     assert buffers and all(torch.equal(now[key], student[key]) for key in buffers)
 
 
+def test_each_weight_multiplies_its_term():
+    names = ('importance', 'enhanced', 'symmetric', 'entropy')
+    plainly = loaded(**{f'weight_{name}': 1.0 for name in names})
+    ours, ones = (
+        adapter.train_step(batch(), optimiser(adapter)) for adapter in (loaded(), plainly)
+    )
+    for name, factor in LAMBDAS.items():
+        expected = factor * float(ones[f'loss_{name}'])
+        assert expected != 0 and float(ours[f'loss_{name}']) == pytest.approx(expected, rel=1e-4)
+
+
 def test_case_g_a_backbone_weight_is_stepped_three_times():
     adapter = loaded()
     step = optimiser(adapter, lr=0.1).optimizer.step

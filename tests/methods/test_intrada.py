@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from mmengine.optim import OptimWrapperDict
@@ -13,9 +14,12 @@ from sfda_bench.adapt.adversarial import AdversarialAdapter, discrimination_loss
 from sfda_bench.adapt.discriminator import FCDiscriminator, domain_loss, self_information
 from sfda_bench.adapt.ranking import EntropyRankWriter, normaliser, ranking_score, split
 from sfda_bench.adapt.self_training_loss import label_loss
-from sfda_bench.errors import BenchError
+from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.methods.advent import normalised_entropy
+from sfda_bench.scoring.confusion import confusion_counts, iou
+from sfda_bench.suite.method import Method
 from tests.methods.helpers import plain
+from tests.suite.conftest import Bench
 
 PIXELS = torch.tensor(
     [[[0.7, 0.25], [1.0, 1 / 3]], [[0.2, 0.25], [0.0, 1 / 3]], [[0.1, 0.5], [0.0, 1 / 3]]]
@@ -52,6 +56,22 @@ def test_n3_normaliser():
     assert normaliser(range(19), 'code') == 0.5
     assert normaliser([0, 2, 5, 6, 7], 'paper') == pytest.approx(1 / 3)
     assert normaliser([0], 'paper') == normaliser(range(19), 'none') == 1.0
+
+
+@pytest.mark.parametrize('value', ['False', 'True', ''])
+def test_n4_normalisation_is_a_word_and_no_argparse_bool(tmp_path, value):
+    """In the code `--normalize False` is true: here it is refused, as any text but the three."""
+    with pytest.raises(UnknownNameError, match='none'):
+        EntropyRankWriter(str(tmp_path), normalisation=value)
+    with pytest.raises(BenchError, match='is a bool'):
+        Method('intrada').stages('paper', 'gta5_to_cityscapes', {'normalisation': False})
+
+
+def test_n8_class_iou():
+    truth, found = np.array([[0, 0, 1, 1, 255]]), np.array([[0, 1, 1, 1, 0]])
+    values = iou(confusion_counts(found, truth, 3))
+    assert values[:2] == pytest.approx([0.5, 2 / 3]) and np.isnan(values[2])
+    assert np.nanmean(values) == pytest.approx(0.5833, abs=1e-4)
 
 
 def test_n5_domain_losses():
@@ -184,6 +204,82 @@ def test_gradients_accumulate_in_both_wrappers():
     assert moved(adapter, before) == set()
     adapter.train_step(batch(), pair)
     assert moved(adapter, before) == {'student', 'discriminators'}
+
+
+def stages_of(name: str, profile: str = 'pocket', **params) -> dict[str, dict]:
+    stages = Method(name).stages(profile, 'gta5_to_cityscapes', params)
+    return {stage['name']: stage for stage in stages}
+
+
+def test_the_controls_are_parameters():
+    everything = stages_of('intrada', easy_portion=1.0)
+    assert everything['rank']['writer']['easy_portion'] == 1.0
+    alone = stages_of('intrada', adversarial_main=0.0, adversarial_auxiliary=0.0)
+    weights = [alone['intra']['adapter'][f'adversarial_{x}'] for x in ('main', 'auxiliary')]
+    assert weights == [0.0, 0.0]
+
+
+def test_the_initialisation_is_a_parameter():
+    assert stages_of('intrada')['intra']['init'] == 'last'
+    assert stages_of('intrada', init='initial')['intra']['init'] == 'initial'
+    both = stages_of('intrada_uda', init='initial')
+    assert {both[name]['init'] for name in ('adapt', 'intra')} == {'initial'}
+    assert 'init' not in both['rank']  # the ranking model is the adapted one
+    only = stages_of('intrada_uda', **{'intra.init': 'initial'})
+    assert (only['adapt']['init'], only['intra']['init']) == ('last', 'initial')
+    published = stages_of('intrada_uda', 'paper')
+    assert {published[name]['init'] for name in ('adapt', 'intra')} == {'initial'}
+    assert stages_of('advent', 'paper')['adapt']['init'] == 'initial'
+
+
+def test_initial_weights_are_a_parent_of_the_stage_and_the_source_model_is_not(
+    pocket_root, tmp_path
+):
+    bench = Bench(pocket_root, tmp_path)
+    for selector, first in (('intrada', 'train gta5'), ('intrada[init=initial]', 'initial')):
+        plan = bench.plan(selector)
+        stage = next(s for s in plan.stages.values() if s.name == 'intra')
+        assert plan.stages[stage.parents[0]].title.startswith(first)
+
+
+def step_data(pair: dict, images: slice) -> dict:
+    return {
+        name: {key: values[images] for key, values in part.items()} for name, part in pair.items()
+    }
+
+
+def test_accumulating_two_batches_of_one_is_a_batch_of_two():
+    """Two wrappers with `accumulative_counts`; batch norm stands still: images are alone."""
+    results = []
+    for counts, parts in ((1, [slice(0, 2)]), (2, [slice(0, 1), slice(1, 2)])):
+        adapter = tiny(norm_mode='eval', dropout=False).train()
+        before = {k: v.clone() for k, v in adapter.state_dict().items()}
+        pair = wrappers(adapter, accumulative_counts=counts)
+        for name in ('student', 'discriminators'):
+            pair[name].initialize_count_status(adapter, 0, len(parts))
+        for part in parts:
+            adapter.train_step(step_data(batch(), part), pair)
+        assert moved(adapter, before) == {'student', 'discriminators'}
+        results.append((before, adapter.state_dict()))
+    (start, whole), (_, parts_) = results
+    for key in whole:
+        change = (whole[key].double() - start[key].double()).abs().max()
+        assert torch.allclose(whole[key], parts_[key], rtol=1e-4, atol=1e-3 * float(change) + 1e-9)
+
+
+def test_both_networks_train_in_bfloat16_with_accumulation(monkeypatch):
+    # mmengine builds this wrapper only where there is a GPU; on a CPU its scaler does nothing
+    module = 'mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available'
+    monkeypatch.setattr(module, lambda: True)
+    adapter = tiny(norm_mode='eval').train()
+    before = {k: v.clone() for k, v in adapter.state_dict().items()}
+    pair = wrappers(adapter, type='AmpOptimWrapper', dtype='bfloat16', accumulative_counts=2)
+    for name in ('student', 'discriminators'):
+        pair[name].initialize_count_status(adapter, 0, 4)
+    logs = [adapter.train_step(batch(), pair) for _ in range(4)]
+    assert all(torch.isfinite(value) for log in logs for value in log.values())
+    assert moved(adapter, before) == {'student', 'discriminators'}
+    assert all(torch.isfinite(v).all() for v in adapter.state_dict().values())
 
 
 def test_a_batch_without_a_label_is_finite():

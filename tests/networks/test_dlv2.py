@@ -16,14 +16,14 @@ def head(**kwargs):
 
 @pytest.mark.parametrize('branches', [2, 4])
 @torch.no_grad()
-def test_head_is_the_sum_of_its_first_branches(branches):
+def test_n9_head_is_the_sum_of_its_first_branches(branches):
     module, other = head(num_branches=branches), Sum(8, 5, branches)
     other.load_state_dict(module.state_dict(), strict=True)
     x = torch.randn(2, 8, 33, 41)
     assert largest_difference(module([x]), other(x)) < 1e-6
 
 
-def test_two_and_four_branch_heads_share_keys_and_differ_in_value():
+def test_n9_two_and_four_branch_heads_share_keys_and_differ_in_value():
     two, four = head(num_branches=2), head(num_branches=4)
     four.load_state_dict(two.state_dict(), strict=True)
     x = torch.randn(1, 8, 33, 41)
@@ -53,10 +53,13 @@ def test_branch_count_is_checked():
         ((760, 1280), True, (96, 161)),
         ((1024, 2048), True, (129, 257)),
         ((512, 1024), False, (64, 128)),
+        ((720, 1280), False, (90, 160)),
+        ((760, 1280), False, (95, 160)),
+        ((1024, 2048), False, (128, 256)),
     ],
 )
 @torch.no_grad()
-def test_feature_size_follows_the_pooling_mode(size, ceil, expected):
+def test_n10_feature_size_follows_the_pooling_mode(size, ceil, expected):
     # one block a stage and few channels: the size depends on strides and pooling alone
     net = CaffeResNet(10, ceil_mode=ceil, base_channels=2, stem_channels=2, out_indices=(3,))
     assert tuple(net(image(*size))[0].shape[2:]) == expected

@@ -81,6 +81,15 @@ def test_training_starts_from_the_initial_weights_and_scores_sixteen_outputs(poc
     assert np.flatnonzero(counts.sum(axis=(0, 1)))[-1] < 19
 
 
+def test_the_oracle_starts_where_the_source_model_starts(pocket_root, tmp_path):
+    bench = small_bench(pocket_root, tmp_path)
+    write_weights(bench.data_root)
+    plan = bench.plan('oracle', tasks=['gta5_to_cityscapes'])
+    source, oracle, _ = plan.entries[0].stages
+    assert plan.stages[oracle].parents == plan.stages[source].parents
+    assert len(plan.stages[oracle].parents) == 1
+
+
 def test_other_initial_weights_are_another_source_model(pocket_root, tmp_path):
     bench = small_bench(pocket_root, tmp_path)
     write_weights(bench.data_root)

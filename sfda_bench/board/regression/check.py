@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +18,7 @@ from sfda_bench.board.regression.baseline import (
 )
 from sfda_bench.board.regression.judge import Change
 from sfda_bench.board.regression.limits import Limits
-from sfda_bench.board.regression.measure import Measured
+from sfda_bench.board.regression.measure import Measured, Unfinished, cell_of
 from sfda_bench.board.regression.provenance import NOTHING, differences
 from sfda_bench.scoring.statistics import miou
 
@@ -81,7 +81,7 @@ class Report:
 def check(
     baseline: Baseline,
     measured: Sequence[Measured],
-    unfinished: Mapping[str, str],
+    unfinished: Sequence[Unfinished],
     expected: Iterable[str],
 ) -> Report:
     """Compare.
@@ -89,19 +89,30 @@ def check(
     Args:
         baseline: What is expected.
         measured: The finished entries.
-        unfinished: Slug -> reason of entries that were to run and have no result.
+        unfinished: Entries that were to run and have no result.
         expected: Cells of the baseline that the call selects.
     """
     rows = [_row(baseline, item) for item in measured]
     _resources(rows, measured, baseline)
     present = {item.cell for item in measured}
-    for slug, reason in unfinished.items():
-        present.add(slug.rsplit('__s', 1)[0])
-        rows.append(Row(slug, 'failed', reasons=[f'no result: {reason}']))
+    for lost in unfinished:
+        present.add(cell_of(lost.slug))
+        rows.append(_failed(baseline, lost))
     for cell in expected:
         if cell not in present:
             rows.append(Row(cell, 'missing', reasons=['in the baseline, but not in this run']))
     return Report(baseline.sheet.suite, rows, _mean(rows, measured, baseline.sheet.limits))
+
+
+def _failed(baseline: Baseline, lost: Unfinished) -> Row:
+    row = Row(lost.slug, 'failed', reasons=[f'no result: {lost.reason}'])
+    cell = baseline.sheet.cells.get(cell_of(lost.slug))
+    if cell is not None:
+        anchor = cell.seeds.get(lost.seed) or cell.seeds[min(cell.seeds)]
+        row.base = anchor.miou
+        # the machine of a run that left no record is not known: take it as unchanged
+        row.differs = differences(anchor.stages, lost.stages, baseline.facts, lost.facts, ({}, {}))
+    return row
 
 
 def _row(baseline: Baseline, item: Measured) -> Row:

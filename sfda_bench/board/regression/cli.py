@@ -15,19 +15,19 @@ from tabulate import tabulate
 from sfda_bench.board.build import RESULTS
 from sfda_bench.board.regression import baseline as files
 from sfda_bench.board.regression import report as reports
-from sfda_bench.board.regression.baseline import Baseline, Sheet
+from sfda_bench.board.regression.baseline import Baseline, Cell, Sheet
 from sfda_bench.board.regression.check import Report, check, update
 from sfda_bench.board.regression.limits import Limits
-from sfda_bench.board.regression.measure import Measured, measure
-from sfda_bench.board.regression.provenance import facts_of
+from sfda_bench.board.regression.measure import Measured, Unfinished, measure, unfinished
+from sfda_bench.board.regression.provenance import Facts, facts_of
 from sfda_bench.errors import BenchError, DataError
 from sfda_bench.suite import commands
 from sfda_bench.suite.console import make_console
 from sfda_bench.suite.plan import load_suite
-from sfda_bench.suite.record import load_records
+from sfda_bench.suite.record import EntryKey, load_records
 from sfda_bench.suite.run import run_plan, todo
 from sfda_bench.suite.selectors import parse_method, parse_seeds
-from sfda_bench.suite.stages import Plan
+from sfda_bench.suite.stages import Entry, Plan
 from sfda_bench.suite.store import Store
 
 ALARM = 2
@@ -103,13 +103,13 @@ def _main(arguments: argparse.Namespace) -> int:
     path = arguments.against or RESULTS / 'baselines' / f'{name}.yaml'
     baseline = _baseline(path, name, arguments.update)
     if arguments.from_records:
-        measured, unfinished = _from_records(arguments, name)
+        measured, lost = _from_records(arguments, name)
     else:
-        measured, unfinished = _run(arguments)
-    if not measured and not unfinished:
+        measured, lost = _run(arguments)
+    if not measured and not lost:
         raise BenchError('nothing to compare', 'at least one entry')
     wanted = _expected(baseline, arguments)
-    report = check(baseline, measured, unfinished, wanted)
+    report = check(baseline, measured, lost, wanted)
     if arguments.update:
         return _update(baseline, measured, report, path)
     print(reports.text(report))
@@ -129,7 +129,7 @@ def _baseline(path: Path, suite: str, is_update: bool) -> Baseline:
     return baseline
 
 
-def _run(arguments: argparse.Namespace) -> tuple[list[Measured], dict[str, str]]:
+def _run(arguments: argparse.Namespace) -> tuple[list[Measured], list[Unfinished]]:
     """Run what is missing, as ``run_suite`` does."""
     began = time.monotonic()
     records = arguments.records or arguments.runs / 'records'
@@ -141,14 +141,18 @@ def _run(arguments: argparse.Namespace) -> tuple[list[Measured], dict[str, str]]
         summary = run_plan(plan, store, commands.executor_of(arguments), records, console.stage)
     console.summary(summary, 'the same command', time.monotonic() - began)
     facts = facts_of(plan, store)
-    unfinished = {entry.key.slug: reason for entry, reason in summary.incomplete}
+    lost = [
+        unfinished(entry, reason, plan, facts)
+        for entry, reason in summary.incomplete
+        if not entry.skip
+    ]
+    absent = {entry.key.slug for entry, _ in summary.incomplete}
     measured = [
         measure(records / plan.suite / f'{entry.key.slug}.json', entry, plan, store, facts)
         for entry in plan.entries
-        if entry.key.slug not in unfinished
+        if entry.key.slug not in absent
     ]
-    skipped = {entry.key.slug for entry in plan.entries if entry.skip}
-    return measured, {slug: why for slug, why in unfinished.items() if slug not in skipped}
+    return measured, lost
 
 
 def _plan(arguments: argparse.Namespace) -> tuple[Plan, Store]:
@@ -158,10 +162,12 @@ def _plan(arguments: argparse.Namespace) -> tuple[Plan, Store]:
 
 def _from_records(
     arguments: argparse.Namespace, suite: str
-) -> tuple[list[Measured], dict[str, str]]:
+) -> tuple[list[Measured], list[Unfinished]]:
     """Records as they stand; their configs and code are known if the plan has the same ids."""
     folder = (arguments.records or RESULTS / 'records') / suite
-    plan, store, entries, facts = None, Store(arguments.runs), {}, {}
+    plan: Plan | None = None
+    store, facts = Store(arguments.runs), Facts()
+    entries: dict[str, Entry] = {}
     try:
         plan, store = _plan(arguments)
         entries, facts = {e.key.slug: e for e in plan.entries}, facts_of(plan, store)
@@ -175,7 +181,7 @@ def _from_records(
     ]
     if not found:
         raise BenchError(f'no such records in {folder}', 'records of the suite', 'run the suite')
-    return [measure(p, entries.get(slug), plan, store, facts) for p, slug in found], {}
+    return [measure(p, entries.get(slug), plan, store, facts) for p, slug in found], []
 
 
 def _expected(baseline: Baseline, arguments: argparse.Namespace) -> list[str]:
@@ -183,7 +189,7 @@ def _expected(baseline: Baseline, arguments: argparse.Namespace) -> list[str]:
     return [name for name, cell in baseline.sheet.cells.items() if _selected(cell, arguments)]
 
 
-def _selected(key, arguments: argparse.Namespace) -> bool:
+def _selected(key: EntryKey | Cell, arguments: argparse.Namespace) -> bool:
     """Whether an entry's or a cell's names match the selectors."""
     for name in ('task', 'network'):
         patterns = getattr(arguments, name)

@@ -48,12 +48,38 @@ class Measured:
         return {'versions': self.item.record.versions, 'hardware': self.item.record.hardware}
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A planned entry without a result.
+
+    Attributes:
+        reason: Why.
+        stages: (name, id) of each stage it would rest on.
+        facts: What is known of them, by id.
+    """
+
+    slug: str
+    seed: int
+    reason: str
+    stages: list[tuple[str, str]] = field(default_factory=list)
+    facts: Facts = field(default_factory=dict)
+
+
+def unfinished(entry: Entry, reason: str, plan: Plan, facts: Facts) -> Unfinished:
+    """Note an entry that has no result."""
+    names = ['source', *(plan.stages[stage_id].name for stage_id in entry.stages[1:])]
+    stages = list(zip(names, entry.stages, strict=True))
+    return Unfinished(entry.key.slug, entry.key.seed, reason, stages, facts)
+
+
 def cell_of(slug: str) -> str:
     """``task__network__method`` of an entry's slug."""
     return slug.rsplit('__s', 1)[0]
 
 
-def measure(path: Path, entry: Entry | None, plan: Plan | None, store: Store, facts: Facts):
+def measure(
+    path: Path, entry: Entry | None, plan: Plan | None, store: Store, facts: Facts
+) -> Measured:
     """Read one entry's record.
 
     Args:
