@@ -104,9 +104,9 @@ def declared(block: Block) -> str:
 
 
 class Copy:
-    """A copy of the repository, without its results, whose pocket suite is tiny."""
+    """A copy of the repository, without its results, whose pocket suite is tiny (or as it is)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tiny: bool = True) -> None:
         self.folder = folder
         ignore = shutil.ignore_patterns('__pycache__')
         for name in ('sfda_bench', 'mm_configs', 'tools', 'docs', 'results/reported'):
@@ -115,6 +115,8 @@ class Copy:
         for name in ('pyproject.toml', 'mkdocs.yml', 'CONTRIBUTING.md', 'README.md'):
             shutil.copy(ROOT / name, folder / name)
         (folder / 'tests/methods').mkdir(parents=True)
+        if not tiny:
+            return
         suite = folder / 'mm_configs/suites/pocket.py'
         suite.write_text(suite.read_text() + TINY_SUITE)
         ensure_pocket(folder / 'data/pocket', TINY, workers=1)

@@ -48,6 +48,18 @@ def test_the_blocks_of_a_page_run(page, copy):
             copy.run(block)
 
 
+@pytest.mark.slow
+def test_the_worked_example_runs_on_the_pocket_suite_as_it_is(tmp_path):
+    """What a reader of CONTRIBUTING gets: rendered streets, a trained source model, a better row."""
+    copy = Copy(tmp_path / 'sfda_bench', tiny=False)
+    for block in blocks(ROOT / 'CONTRIBUTING.md'):
+        if not block.needs:
+            shown = copy.run(block)
+    row = next(line for line in shown.splitlines() if '| InfoMax |' in line)
+    source, measured = (float(x.strip(' *').split()[0].strip('*')) for x in row.split('|')[5:7])
+    assert measured > source
+
+
 @pytest.mark.parametrize('block', PARSED, ids=str)
 def test_the_flags_of_a_block_that_is_not_run_parse(block, monkeypatch):
     documents.parse(block, monkeypatch)
