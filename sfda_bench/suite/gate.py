@@ -95,7 +95,7 @@ class FewImages:
             with torch.no_grad():
                 samples = model.test_step(batch)
             metric.process(batch, [sample.to_dict() for sample in samples])
-        total = sum(counts.astype(np.int64) for _, _, counts in metric.results)
+        total = sum(counts.astype(np.int64) for *_, counts in metric.results)
         return 100.0 * float(mean_iou(total))
 
     def _dataset(self, variant: Variant) -> dict[str, Any]:
