@@ -65,7 +65,7 @@ def exercise(bench: Bench, name: str, task: str) -> None:
     Path(bench.suite).write_text(SUITE.format(tasks=[task], network=network, inference=inference))
     stages = Method(name).stages('paper', task, {})
     changes = ','.join(f'{s["name"]}.iters=2' for s in stages if 'iters' in s)
-    plan = bench.plan(f'{name}[{changes}]', tasks=[task])
+    plan = bench.plan(f'{name}[{changes}]' if changes else name, tasks=[task])
     summary = bench.run(plan, workers=1)
     assert summary.failures == [], bench.lines
     for stage_id in plan.entries[0].stages:
