@@ -18,7 +18,7 @@ from sfda_bench.networks.declare import (
     prediction_map,
 )
 from sfda_bench.scoring.protocols import InferenceProtocol, load_inference, load_scoring
-from sfda_bench.suite import catalog, compose, names, pipelines, streams
+from sfda_bench.suite import catalog, compose, files, names, pipelines, streams
 from sfda_bench.suite.chain import Chain, resolve
 from sfda_bench.suite.identity import decisive, digest, module_hashes, modules_of, stage_id
 from sfda_bench.suite.method import Method, merge
@@ -261,6 +261,7 @@ class Planner:
             code_files: Python files outside the package.
             places: Folders of the stages that the config refers to.
         """
+        config, given = files.symbolic(config)
         roots = modules_of(decisive(config))
         if {'convert', 'initial'} & set(config['stage']):
             roots.add('sfda_bench.networks.convert')
@@ -271,7 +272,8 @@ class Planner:
             config['stage']['code_files'] = [str(path) for path in code_files]
         identity = stage_id(config, parents, data, code)
         if identity not in self.stages:
-            config = compose.place(resolve(config, places or {}), self.store.path(identity))
+            config = files.concrete(resolve(config, places or {}), given)
+            config = compose.place(config, self.store.path(identity))
             stage = config['stage']
             stage.update(id=identity, title=title, parents=parents)
             self.stages[identity] = Stage(
