@@ -50,7 +50,7 @@ def test_the_blocks_of_a_page_run(page, copy):
 
 @pytest.mark.slow
 def test_the_worked_example_runs_on_the_pocket_suite_as_it_is(tmp_path):
-    """What a reader of CONTRIBUTING gets: rendered streets, a trained source model, a better row."""
+    """What a reader of CONTRIBUTING gets: rendered streets, a source model, a better row."""
     copy = Copy(tmp_path / 'sfda_bench', tiny=False)
     for block in blocks(ROOT / 'CONTRIBUTING.md'):
         if not block.needs:
