@@ -230,7 +230,7 @@ def measure(stage: dict[str, Any], arguments: argparse.Namespace) -> dict[str, f
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure every stage; exit code 1 if one is above the limit."""
-    from sfda_bench.suite.process import import_stack
+    from sfda_bench.stack import import_stack
 
     import_stack()
     import torch

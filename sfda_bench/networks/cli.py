@@ -18,6 +18,7 @@ from sfda_bench.networks.export import entry_checkpoint, export_model
 from sfda_bench.networks.formats import BY_NAME
 from sfda_bench.networks.inspect import branches_of, describe, inspect_checkpoint
 from sfda_bench.networks.write import Request, convert_file
+from sfda_bench.stack import import_stack
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'mm_configs' / 'networks'
 _EPILOG = """examples:
@@ -90,6 +91,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(argv)
+    import_stack()
     try:
         text, data = COMMANDS[args.command](args)
     except BenchError as error:

@@ -10,7 +10,7 @@ import torch
 import torch._dynamo
 import yapf.yapflib.yapf_api  # noqa: F401
 
-from sfda_bench.suite.process import import_stack
+from sfda_bench.stack import import_stack
 
 import_stack()
 

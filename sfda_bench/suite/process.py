@@ -5,20 +5,17 @@ The same function serves the suite's executors and ``tools/train.py`` / ``tools/
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import json
 import os
 import platform
 import socket
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
+from sfda_bench.stack import import_stack
 from sfda_bench.suite.guard import Guard
 from sfda_bench.suite.outside import import_file
 from sfda_bench.suite.outside import readable as code_folder
@@ -29,21 +26,6 @@ PACKAGES = (
     'torch', 'onedl-mmsegmentation', 'onedl-mmengine', 'onedl-mmcv', 'mmsegmentation', 'mmengine',
     'mmcv', 'numpy', 'pillow', 'opencv-python', 'kornia', 'sfda_bench',
 )  # fmt: skip
-
-
-NOISE = 'Could not import OneDL'
-
-
-def import_stack() -> None:
-    """Import torch and mmseg without their two known import messages, and with all others."""
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
-    captured = io.StringIO()
-    with contextlib.redirect_stdout(captured):
-        for name in ('mmengine.runner', 'mmseg.datasets', 'mmseg.models'):
-            importlib.import_module(name)
-    for line in captured.getvalue().splitlines():
-        if line.strip() != NOISE:
-            print(line)
 
 
 def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dict[str, Any]:

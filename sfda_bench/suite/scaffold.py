@@ -138,8 +138,8 @@ def _values(
 def _adapters(name: str, old: Method) -> dict[str, NewAdapter]:
     """A class for each adapter of the old method's own stages, by the type it replaces."""
     from sfda_bench.registry import MODELS
+    from sfda_bench.stack import import_stack
     from sfda_bench.suite.outside import import_file
-    from sfda_bench.suite.process import import_stack
 
     import_stack()
     for path in old.code_files:
