@@ -10,5 +10,5 @@ suite = dict(
     tracks=['bound', 'source-free', 'black-box', 'test-time'],
     profile='camvid',
     inference='camvid',
-    curve_points=3,
+    curve_points=1,
 )

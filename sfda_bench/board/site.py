@@ -42,8 +42,9 @@ def pages(
     nav = [
         (
             f'{b.key.slug}.html',
-            f'{b.key.suite}: {title("tasks", b.key.task)}',
-            ', '.join(filter(None, (b.key.network, b.key.setting))),
+            f'{b.key.suite}: {title("tasks", b.key.task)}'
+            + (f' ({b.key.setting})' if b.key.setting else ''),
+            b.key.network,
         )
         for b in boards
     ]
