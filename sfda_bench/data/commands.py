@@ -21,7 +21,8 @@ from sfda_bench.errors import BenchError, DataError
 _RAW = argparse.RawDescriptionHelpFormatter
 
 
-def _wh(text: str) -> tuple[int, int]:
+def wh(text: str) -> tuple[int, int]:
+    """An argument ``WxH`` as (width, height)."""
     try:
         width, height = (int(v) for v in text.lower().split('x'))
     except ValueError as error:
@@ -67,7 +68,7 @@ def add_subset_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument('--images', type=int, required=True, metavar='N', help='of each split')
     parser.add_argument('--out', required=True, metavar='DIR', help='new folder, or one to add to')
-    parser.add_argument('--size', type=_wh, default=(512, 256), metavar='WxH')
+    parser.add_argument('--size', type=wh, default=(512, 256), metavar='WxH')
     parser.add_argument('--workers', type=int, help='processes (default: all cores)')
     parser.set_defaults(run=_subset)
 

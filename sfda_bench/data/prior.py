@@ -9,29 +9,32 @@ each class is 1 (so that the prior does not suppress rare classes everywhere).
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import windows
 
+from sfda_bench.atomic import write_bytes
 from sfda_bench.data.catalogue import Sample
+from sfda_bench.data.commands import wh
 from sfda_bench.data.decode import decode_label
 from sfda_bench.data.doctor.cli import add_root_argument, require_data_root
 from sfda_bench.data.layout import label_encoding, list_split, require_root
 from sfda_bench.data.progress import Progress
 from sfda_bench.data.tasks import load_task
 from sfda_bench.errors import BenchError
+from sfda_bench.labels import CITYSCAPES_CLASSES
 
-CLASSES = 19
 KERNEL = 70
 
 
 def gaussian(size: int) -> NDArray[np.float64]:
     """Kernel of ``size`` taps, even sizes too, that sums to 1; sigma as OpenCV derives it."""
-    sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
-    weights = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / sigma) ** 2)
+    weights = windows.gaussian(size, 0.3 * ((size - 1) * 0.5 - 1) + 0.8)
     return weights / weights.sum()
 
 
@@ -39,7 +42,7 @@ def spatial_prior(
     labels: Iterable[NDArray],
     size: tuple[int, int],
     kernel: int = KERNEL,
-    num_classes: int = CLASSES,
+    num_classes: int = len(CITYSCAPES_CLASSES),
 ) -> NDArray[np.float32]:
     """Prior (C, H, W) of label maps: 0 for an absent class, else at most 1, reached somewhere.
 
@@ -69,13 +72,6 @@ def spatial_prior(
     return prior.reshape(num_classes, *size).astype(np.float32)
 
 
-def _wh(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition('x')
-    if not (width.isdigit() and height.isdigit()):
-        raise argparse.ArgumentTypeError(f'{text!r} is not WxH, e.g. 2048x1024')
-    return int(width), int(height)
-
-
 def add_prior_parser(commands: argparse._SubParsersAction) -> None:
     """Add ``cbst-prior``."""
     parser = commands.add_parser(
@@ -91,7 +87,7 @@ def add_prior_parser(commands: argparse._SubParsersAction) -> None:
     add_root_argument(parser)
     parser.add_argument('--task', required=True, metavar='TASK')
     parser.add_argument('--out', required=True, metavar='NPY')
-    parser.add_argument('--size', type=_wh, default=(2048, 1024), metavar='WxH')
+    parser.add_argument('--size', type=wh, default=(2048, 1024), metavar='WxH')
     parser.add_argument('--kernel', type=int, default=KERNEL, metavar='PIXELS')
     parser.set_defaults(run=_run)
 
@@ -115,8 +111,9 @@ def _run(args: argparse.Namespace) -> int:
         encoding = 'synthia_lane_road'
     with Progress('counting') as progress:
         prior = spatial_prior(_decoded(samples, encoding, progress), (height, width), args.kernel)
-    with Path(args.out).open('wb') as file:
-        np.save(file, prior)
+    buffer = io.BytesIO()
+    np.save(buffer, prior)
+    write_bytes(Path(args.out), buffer.getvalue())
     absent = np.flatnonzero(prior.reshape(len(prior), -1).max(axis=1) == 0).tolist()
     print(f'{args.out}: {len(prior)} x {height} x {width} from {len(samples)} label maps')
     if absent:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sfda_bench.atomic import write_text, write_with
+from sfda_bench.suite import step_time
 from sfda_bench.suite.names import COUNTS_NAME, FINAL_NAME
 from sfda_bench.suite.plan import Selection, make_plan
 from sfda_bench.suite.run import prepare
@@ -23,12 +24,13 @@ from sfda_bench.suite.store import Store
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the sub-command ``engine`` to ``tools/benchmark.py``."""
+    """Add the sub-commands ``engine`` and ``methods`` to ``tools/benchmark.py``."""
     parser = subparsers.add_parser(
         'engine', help='a cached call over many entries; the start of a stage', description=__doc__
     )
     parser.add_argument('--entries', type=int, default=1000, metavar='N')
     parser.set_defaults(run=run)
+    step_time.add_parser(subparsers)
 
 
 def run(arguments: argparse.Namespace) -> int:

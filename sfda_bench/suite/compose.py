@@ -241,22 +241,27 @@ def score_config(
     protocol: InferenceProtocol,
     prediction_map: Sequence[int] | None,
     num_classes: int,
-    stage: Config,
-    load_from: Path,
+    load_from: Path | None,
     workers: int = 0,
 ) -> Config:
     """Config of a stage that predicts the target's validation images and counts confusions.
 
     Args:
-        model: The plain segmentor.
+        model: The plain segmentor, or what replays predictions made before.
         dataset: Resolved, labelled data-set config.
         protocol: How to predict.
         prediction_map: Class of the label space of each output, ``None`` = the outputs themselves.
         num_classes: Classes of the label space.
-        stage: Our own block.
-        load_from: The checkpoint to score.
+        load_from: The checkpoint to score; ``None`` for a model that has no weights.
         workers: Loader workers.
     """
+    stage = {
+        'kind': 'score',
+        'name': 'score',
+        'sealed': False,
+        'inference': protocol.ref,
+        'inference_digest': protocol.digest,
+    }
     config = common(0, stage)
     model = copy.deepcopy(model)
     if protocol.fuse != 'none':
@@ -278,6 +283,6 @@ def score_config(
             'save_predictions': PREDICTIONS,
         },
         default_hooks=test_hooks(),
-        load_from=str(load_from),
+        load_from=str(load_from) if load_from else None,
     )
     return config

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sfda_bench.suite.outside import closure, imported, package_of
+from sfda_bench.suite.outside import closure, imported, package_of, reach
 
 PACKAGE = 'sfda_bench'
 PACKAGE_ROOT = Path(__file__).resolve().parents[1]
@@ -125,14 +125,7 @@ def module_hashes(roots: Iterable[str], extra_files: Iterable[Path] = ()) -> dic
 
 def reachable(roots: Iterable[str]) -> list[str]:
     """All modules of the package that ``roots`` import, directly or not, sorted."""
-    seen: set[str] = set()
-    todo = list(roots)
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen.add(name)
-            todo.extend(imports_of(name))
-    return sorted(seen)
+    return reach(roots, imports_of)
 
 
 def module_file(name: str) -> Path:

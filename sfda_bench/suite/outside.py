@@ -9,13 +9,15 @@ import ast
 import functools
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from sfda_bench.errors import BenchError
 
+Node = TypeVar('Node', str, Path)
 GROUP = 'sfda_bench.methods'
 """Group of entry points. Each names a config as a dotted path: ``mine = "my_package.mine"``."""
 
@@ -74,13 +76,18 @@ def package_of(path: Path) -> tuple[Path, str] | None:
 
 def closure(files: Iterable[Path]) -> list[Path]:
     """``files`` and all modules of their own packages that they import, sorted."""
-    seen: set[Path] = set()
-    todo = [Path(path).resolve() for path in files]
+    return reach((Path(path).resolve() for path in files), _own_imports)
+
+
+def reach(start: Iterable[Node], following: Callable[[Node], Iterable[Node]]) -> list[Node]:
+    """All that ``following`` leads to from ``start``, itself included, sorted."""
+    seen: set[Node] = set()
+    todo = list(start)
     while todo:
-        path = todo.pop()
-        if path not in seen:
-            seen.add(path)
-            todo.extend(_own_imports(path))
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            todo.extend(following(node))
     return sorted(seen)
 
 

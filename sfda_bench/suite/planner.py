@@ -203,13 +203,6 @@ class Planner:
             protocol=entry.inference,
             prediction_map=prediction_map(network['network'], entry.task),
             num_classes=len(entry.scoring.labels),
-            stage={
-                'kind': 'score',
-                'name': 'score',
-                'sealed': False,
-                'inference': entry.inference.ref,
-                'inference_digest': entry.inference.digest,
-            },
             load_from=self.store.path(parent) / compose.checkpoint_name(iteration),
             workers=self.workers,
         )

@@ -20,6 +20,7 @@ from mmengine.config import Config
 from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
 from sfda_bench.suite.process import RESULT_NAME, run_stage
+from sfda_bench.suite.store import State
 
 ERROR_NAME = 'error.json'
 
@@ -32,8 +33,9 @@ class RankError(RuntimeError):
         reason: What the rank said.
     """
 
-    def __init__(self, state: str, reason: str) -> None:
-        self.state, self.reason = state, reason
+    def __init__(self, state: State, reason: str) -> None:
+        self.state: State = state
+        self.reason = reason
         super().__init__(reason)
 
 

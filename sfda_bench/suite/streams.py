@@ -16,7 +16,7 @@ from sfda_bench.errors import BenchError, require_known
 from sfda_bench.networks.declare import prediction_map
 from sfda_bench.suite import compose, pipelines
 from sfda_bench.suite.method import Method
-from sfda_bench.suite.names import ARTIFACTS, COUNTS_NAME, PREDICTIONS
+from sfda_bench.suite.names import ARTIFACTS, PREDICTIONS
 from sfda_bench.suite.stages import Entry
 
 if TYPE_CHECKING:
@@ -119,23 +119,18 @@ def score(planner: Planner, entry: Entry, chain: Chain) -> str:
     steps = pipelines.test_pipeline(entry.inference, entry.task['name'])
     name = str(chain.stream)
     stream_id = chain.named[name]
-    config = replay_config(
-        folder=f'stage://{name}/{ARTIFACTS}/{PREDICTIONS}',
+    config = compose.score_config(
+        model={'type': 'SavedPredictions', 'folder': f'stage://{name}/{ARTIFACTS}/{PREDICTIONS}'},
         dataset={
             'type': 'LabelledStream',
             'dataset': inner,
             **chain.flow,
             'pipeline': _pipeline(steps, True),
         },
-        channel_classes=prediction_map(chain.network['network'], entry.task),
+        protocol=entry.inference,
+        prediction_map=prediction_map(chain.network['network'], entry.task),
         num_classes=len(entry.scoring.labels),
-        stage={
-            'kind': 'score',
-            'name': 'score',
-            'sealed': False,
-            'inference': entry.inference.ref,
-            'inference_digest': entry.inference.digest,
-        },
+        load_from=None,
         workers=planner.workers,
     )
     return planner.register(
@@ -184,41 +179,5 @@ def stream_config(
         test_evaluator={'type': 'StreamWriter', 'out_dir': ARTIFACTS},
         default_hooks={**compose.test_hooks(), 'watch': {'type': 'WatchHook'}},
         load_from=str(load_from) if load_from else None,
-    )
-    return config
-
-
-def replay_config(
-    *,
-    folder: str,
-    dataset: Spec,
-    channel_classes: list[int] | None,
-    num_classes: int,
-    stage: Spec,
-    workers: int = 0,
-) -> Spec:
-    """Config of a stage that counts the confusions of saved predictions.
-
-    Args:
-        folder: Where they are.
-        dataset: The labelled stream.
-        channel_classes: See :func:`~sfda_bench.networks.declare.prediction_map`.
-        num_classes: Classes of the label space.
-        stage: Our own block.
-        workers: Loader workers.
-    """
-    config = compose.common(0, stage)
-    config.update(
-        model={'type': 'SavedPredictions', 'folder': folder},
-        test_dataloader=compose.test_loader(dataset, 1, workers),
-        test_cfg={'type': 'TestLoop'},
-        test_evaluator={
-            'type': 'ConfusionMetric',
-            'num_classes': num_classes,
-            'prediction_map': channel_classes,
-            'out_file': COUNTS_NAME,
-            'save_predictions': PREDICTIONS,
-        },
-        default_hooks=compose.test_hooks(),
     )
     return config

@@ -120,7 +120,7 @@ def judge(error: BaseException) -> tuple[State, str]:
     from sfda_bench.suite.ranks import RankError
 
     if isinstance(error, RankError):
-        return error.state, error.reason  # type: ignore[return-value]
+        return error.state, error.reason
     from sfda_bench.suite.engine.watch import DivergedError
 
     if isinstance(error, DivergedError):

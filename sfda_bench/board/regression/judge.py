@@ -154,7 +154,8 @@ def slow(ratios: Sequence[float | None], limits: Limits) -> list[bool]:
     sigma = 0.2
     if len(known) >= 5:
         sigma = max(sigma, 1.4826 * float(np.median(np.abs(known - np.median(known)))))
-    return [bool(r) and r < limits.speed and math.log(r) < -3 * sigma for r in ratios]  # type: ignore[operator,arg-type]
+    bound = min(limits.speed, math.exp(-3 * sigma))
+    return [r is not None and 0 < r < bound for r in ratios]
 
 
 def large(
@@ -170,8 +171,9 @@ def large(
     grown = [now / base for base, now in pairs if base and now]
     common = max(1.0, float(np.median(grown))) if elsewhere and len(grown) >= 3 else 1.0
     return [
-        bool(base and now)
-        and now > limits.memory * common * base  # type: ignore[operator]
-        and now - common * base > limits.memory_mb  # type: ignore[operator]
+        base is not None
+        and now is not None
+        and now > limits.memory * common * base
+        and now - common * base > limits.memory_mb
         for base, now in pairs
     ]

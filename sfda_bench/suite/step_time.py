@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sfda_bench.errors import BenchError
+from sfda_bench.suite import catalog
+from sfda_bench.suite.method import Method
 
 LIMIT = 1.10
 CLASSES = 19
@@ -34,9 +36,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def stages_of(names: list[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Adapting stages, each kind of step once, with their method's name."""
-    from sfda_bench.suite import catalog
-    from sfda_bench.suite.method import Method
-
     seen: list[Any] = []
     for name in names or catalog.names('methods'):
         for stage in Method(name).stages('paper', 'gta5_to_cityscapes', {}):
@@ -94,7 +93,6 @@ def build(stage: dict[str, Any], network: str, device: str, folder: Path) -> Any
     from mmengine.registry import DefaultScope
 
     from sfda_bench.registry import MODELS
-    from sfda_bench.suite import catalog
 
     made_up = {'theta': [0.5] * CLASSES, 'easy': 2, 'hard': 2}
     (folder / 'made_up.json').write_text(json.dumps(made_up))
@@ -236,13 +234,14 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     torch.set_num_threads(1)
-    results = {name: measure(stage, arguments) for name, stage in stages_of(arguments.method)}
+    results = {}
+    for name, stage in stages_of(arguments.method):
+        row = results[name] = measure(stage, arguments)
+        if not arguments.json:
+            times = f'{row["step"]:8.3f} s  passes {row["passes"]:8.3f} s'
+            print(f'{name:28} {times}  ratio {row["ratio"]:.3f}', flush=True)
     if not results:
         raise BenchError('no stage to time', 'a method with an adapting stage')
     if arguments.json:
         print(json.dumps(results))
-    else:
-        for name, row in results.items():
-            print(f'{name:28} {row["step"]:8.3f} s  passes {row["passes"]:8.3f} s  '
-                  f'ratio {row["ratio"]:.3f}')  # fmt: skip
     return int(max(row['ratio'] for row in results.values()) > LIMIT)

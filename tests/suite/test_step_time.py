@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sfda_bench.methods.benchmark import branches, measure, stages_of
+from sfda_bench.suite.step_time import branches, measure, stages_of
 
 
 def test_stages_on_unlabelled_images_are_found_once():
