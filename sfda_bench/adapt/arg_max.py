@@ -1,38 +1,30 @@
-"""Largest probability of every pixel and its class, several times as fast as ``max`` on a CPU."""
+"""Largest entries of every pixel and their class, many times as fast as ``max`` on a CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_PIECE = 1 << 12  # pixels whose probabilities stay in the cache
+_PIECE = 1 << 12  # pixels whose result stays in the cache while the classes go by
 
 
 class Room:
     """Arrays that are used again for every image: fresh memory costs more than the work in it."""
 
     def __init__(self) -> None:
-        self.confidence = torch.empty(0)
+        self.confidence = np.empty(0, np.float32)
         self.labels = np.empty(0, np.uint8)
-        self.bits = np.empty(0, np.int32)
 
-    def take(self, size: int) -> tuple[Tensor, NDArray]:
+    def take(self, size: int) -> tuple[NDArray, NDArray]:
         """Float32 confidences and uint8 labels (size,), to be filled."""
         if len(self.labels) < size:
-            self.confidence, self.labels = torch.empty(size), np.empty(size, np.uint8)
+            self.confidence, self.labels = np.empty(size, np.float32), np.empty(size, np.uint8)
         return self.confidence[:size], self.labels[:size]
-
-    def bits_of(self, confidence: NDArray) -> NDArray:
-        """Bit patterns int32 of ``1 - confidence``."""
-        if len(self.bits) < len(confidence):
-            self.bits = np.empty(len(confidence), np.int32)
-        bits = self.bits[: len(confidence)]
-        np.subtract(np.float32(1), confidence, out=bits.view(np.float32))
-        return bits
 
 
 def confidences_and_labels(probabilities: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,29 +43,74 @@ def confidence_and_label(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     return confidence.view(shape), labels.long().view(shape)
 
 
+def largest_two(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest and second largest entry (N, H, W) of every pixel of maps (N, C, H, W), C > 1."""
+    if maps.device.type != 'cpu' or maps.dtype != torch.float32:
+        first, second = maps.topk(2, dim=1).values.unbind(1)
+        return first, second
+    values = maps.detach().contiguous().flatten(2).numpy()
+    first, second = (torch.empty(len(maps), *maps.shape[2:]) for _ in range(2))
+    for part, top, next_ in zip(values, first.numpy(), second.numpy(), strict=True):
+        _largest_two(part, top.reshape(-1), next_.reshape(-1))
+    return first, second
+
+
 def largest(
     flat: Tensor, ranges: Sequence[tuple[int, int]], room: Room | None = None
 ) -> tuple[Tensor, Tensor]:
     """Largest of (C, P) and its index, at some ranges of the pixels, one after another.
 
-    On a CPU many times as fast as ``max``: the largest value first, then the class whose value
-    equals it, in pieces that stay in the cache. The index is uint8 there.
+    On a CPU compiled, and the index is uint8. A value that is not a number is the largest, as in
+    ``max``.
     """
     classes = len(flat)
     if flat.device.type != 'cpu' or flat.dtype != torch.float32 or classes > 255:
         confidence, labels = torch.cat([flat[:, a:b] for a, b in ranges], dim=1).max(dim=0)
         return confidence, labels
-    flat = flat.detach()
-    confidence, found = (room or Room()).take(sum(b - a for a, b in ranges))
-    code = np.arange(classes - 1, -1, -1, dtype=np.uint8)[:, None]  # the first class wins
-    mask = np.empty((classes, _PIECE), bool)
+    values = flat.detach().contiguous().numpy()
+    best, found = (room or Room()).take(sum(b - a for a, b in ranges))
     done = 0
     for begin, end in ranges:
-        for start in range(begin, end, _PIECE):
-            part = flat[:, start : min(start + _PIECE, end)]
-            here = slice(done, done + part.shape[1])
-            best = torch.amax(part, dim=0, out=confidence[here])
-            equal = np.equal(part.numpy(), best.numpy(), out=mask[:, : len(best)]).view(np.uint8)
-            np.multiply(equal, code, out=equal).max(axis=0, out=found[here])
-            done = here.stop
-    return confidence, torch.from_numpy(np.subtract(classes - 1, found, out=found))
+        here = slice(done, done + end - begin)
+        _largest(values, begin, best[here], found[here])
+        done = here.stop
+    return torch.from_numpy(best), torch.from_numpy(found)
+
+
+@numba.njit(nogil=True)
+def _largest(values: NDArray, begin: int, best: NDArray, found: NDArray) -> None:
+    """Fill ``best`` and ``found`` (P,) from ``values`` (C, ...) at ``begin`` and after."""
+    for start in range(0, len(best), _PIECE):
+        stop = min(start + _PIECE, len(best))
+        top, label = best[start:stop], found[start:stop]
+        top[:] = values[0, begin + start : begin + stop]
+        label[:] = 0
+        for index in range(1, len(values)):
+            part, code = values[index, begin + start : begin + stop], np.uint8(index)
+            for i in range(stop - start):  # selects, no branches: becomes vector code
+                value, old = part[i], top[i]
+                better = (value > old) | (value != value)
+                label[i] = code if better else label[i]
+                top[i] = value if better else old
+
+
+@numba.njit(nogil=True)
+def _largest_two(values: NDArray, first: NDArray, second: NDArray) -> None:
+    """Fill ``first`` and ``second`` (P,) from ``values`` (C, P)."""
+    for start in range(0, len(first), _PIECE):
+        stop = min(start + _PIECE, len(first))
+        top, next_ = first[start:stop], second[start:stop]
+        top[:] = values[0, start:stop]
+        next_[:] = -np.inf
+        for index in range(1, len(values)):
+            part = values[index, start:stop]
+            for i in range(stop - start):
+                value, old, low = part[i], top[i], next_[i]
+                better = (value > old) | (value != value)
+                next_[i] = old if better else (value if value > low else low)
+                top[i] = value if better else old
+
+
+def compile_now() -> None:
+    """Compile before the first map comes: processes forked from this one have it."""
+    largest(torch.zeros(2, 1), [(0, 1)])

@@ -17,11 +17,10 @@ from torch.nn.functional import log_softmax
 
 from sfda_bench.adapt.pseudo_label import LABELS_NAME, STATS_NAME, Writer
 from sfda_bench.adapt.selection import IGNORE
+from sfda_bench.data.pseudo import LEVELS
 from sfda_bench.registry import METRICS
 
 CONFIDENCE_NAME = 'confidence'
-#: Steps between probabilities 0 and 1 in a confidence file.
-LEVELS = 65535
 
 
 def distillation_loss(logits: Tensor, labels: Tensor, confidence: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sfda_bench.adapt.arg_max import confidences_and_labels
-from sfda_bench.adapt.curriculum import IGNORE, NegativeForm, negative_loss, positive_loss
+from sfda_bench.adapt.curriculum import IGNORE, NegativeForm, complementary_losses
 from sfda_bench.adapt.mean_teacher import MeanTeacherAdapter
 from sfda_bench.adapt.mixing import balanced_crop, cropped
 from sfda_bench.errors import require_known
@@ -91,9 +91,11 @@ class ComplementaryStage(CroppingTeacher):
     ) -> dict[str, Tensor]:
         """Both losses; the weight map touches the positive one only, as in the code."""
         where = labels == IGNORE if self.negatives_on == 'uncertain' else None
-        negative = negative_loss(logits, self.negative_threshold, self.negative_form, where)
+        positive, negative = complementary_losses(
+            logits, labels, self.negative_threshold, self.negative_form, where, weight
+        )
         return {
-            'loss_positive': self.weight_positive * positive_loss(logits, labels, weight),
+            'loss_positive': self.weight_positive * positive,
             'loss_negative': self.weight_negative * negative,
         }
 

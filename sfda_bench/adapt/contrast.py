@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import (
     adaptive_avg_pool2d,
-    avg_pool2d,
     cross_entropy,
     interpolate,
     normalize,
@@ -36,12 +35,27 @@ def downscaled_labels(
         min_share: Share the majority class must have; else, and where 255 is the majority, 255.
     """
     index = torch.where(labels < num_classes, labels, num_classes).long()
-    shares = one_hot(index, num_classes + 1).permute(0, 3, 1, 2).float()
     factor = labels.shape[2] // size[1]
     fits = factor >= 1 and (labels.shape[1] // factor, labels.shape[2] // factor) == tuple(size)
-    pooled = avg_pool2d(shares, factor) if fits else adaptive_avg_pool2d(shares, size)
-    share, label = pooled.max(dim=1)
+    if fits:
+        shares = _counts(index, size, factor, num_classes + 1) / factor**2
+    else:
+        maps = one_hot(index, num_classes + 1).permute(0, 3, 1, 2).float()
+        shares = adaptive_avg_pool2d(maps, size).permute(0, 2, 3, 1)
+    share, label = shares.max(dim=3)
     return torch.where((share >= min_share) & (label < num_classes), label, IGNORE)
+
+
+def _counts(index: Tensor, size: tuple[int, int], factor: int, classes: int) -> Tensor:
+    """Pixels of each class (N, h, w, classes) in square cells of the labels (N, H, W)."""
+    height, width = size
+    images = len(index)
+    cell = torch.arange(images * height * width, device=index.device).mul_(classes)
+    inside = index[:, : height * factor, : width * factor]
+    inside = inside.reshape(images, height, factor, width, factor)
+    place = inside + cell.view(images, height, 1, width, 1)
+    counted = torch.bincount(place.flatten(), minlength=images * height * width * classes)
+    return counted.view(images, height, width, classes)
 
 
 def semantic_contrast(

@@ -56,23 +56,36 @@ class _EntropyAndProbability(Function):
         return None if gradient is None else gradient.mul_(p)
 
 
-class _Mass(Function):
-    """Mass (N, H, W) of the classes below a threshold, from logits (N, C, H, W)."""
+class _CrossEntropyAndMass(Function):
+    """Cross-entropy (0 where ignored) and the mass m of the classes below a threshold, (N, H, W).
+
+    With a and b the gradients by the two, that by the logits is ``p (a - b m) + b absent -
+    a onehot``: half the passes over (N, C, H, W) that two soft-maxes take.
+    """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, threshold: float) -> Tensor:
-        p = logits.softmax(dim=1)
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, threshold: float
+    ) -> tuple[Tensor, Tensor]:
+        log_p = log_softmax(logits, dim=1)
+        kept = labels != IGNORE
+        index = torch.where(kept, labels, 0).unsqueeze(1)
+        loss = log_p.gather(1, index).squeeze(1).neg_().masked_fill_(~kept, 0.0)
+        p = log_p.exp_()
         absent = p.masked_fill(p >= threshold, 0.0)
         mass = absent.sum(dim=1)
-        ctx.save_for_backward(p, absent, mass)
-        return mass
+        ctx.save_for_backward(p, absent, mass, index, kept)
+        return loss, mass
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_mass: Tensor) -> tuple[Tensor, None]:
-        p, absent, mass = ctx.saved_tensors
-        gradient = torch.addcmul(absent, p, mass.unsqueeze(1), value=-1.0)
-        return gradient.mul_(by_mass.unsqueeze(1)), None
+    def backward(ctx: Any, by_loss: Tensor, by_mass: Tensor) -> tuple[Tensor, None, None]:
+        p, absent, mass, index, kept = ctx.saved_tensors
+        by_loss = by_loss * kept
+        gradient = p * torch.addcmul(by_loss, by_mass, mass, value=-1.0).unsqueeze(1)
+        gradient.addcmul_(absent, by_mass.unsqueeze(1))
+        gradient.scatter_add_(1, index, by_loss.neg().unsqueeze(1).to(gradient))
+        return gradient, None, None
 
 
 def curriculum_entropy(
@@ -140,7 +153,8 @@ def negative_loss(
     """
     require_known('form of the negative loss', form, ('joint', 'sum'))
     if form == 'joint':
-        loss = -(1.0 - _Mass.apply(logits, threshold)).clamp(1e-8, 1.0).log()
+        nothing = torch.full_like(logits[:, 0], IGNORE, dtype=torch.int64)
+        loss = _joint(_CrossEntropyAndMass.apply(logits, nothing, threshold)[1])
     else:
         p = logits.softmax(dim=1)
         absent = (p < threshold).detach()
@@ -158,6 +172,28 @@ def positive_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None) 
     """
     loss = cross_entropy(logits, labels, ignore_index=IGNORE, reduction='none')
     return (loss if weight is None else loss * weight).mean()
+
+
+def complementary_losses(
+    logits: Tensor,
+    labels: Tensor,
+    threshold: float = 0.04,
+    form: NegativeForm = 'joint',
+    where: Tensor | None = None,
+    weight: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """:func:`positive_loss` and :func:`negative_loss` of the same logits, together."""
+    if form != 'joint':
+        negative = negative_loss(logits, threshold, form, where)
+        return positive_loss(logits, labels, weight), negative
+    positive, mass = _CrossEntropyAndMass.apply(logits, labels, threshold)
+    parts = ((positive, weight), (_joint(mass), where))
+    first, second = ((loss if by is None else loss * by).mean() for loss, by in parts)
+    return first, second
+
+
+def _joint(mass: Tensor) -> Tensor:
+    return -(1.0 - mass).clamp(1e-8, 1.0).log()
 
 
 def thresholded(confidence: Tensor, labels: Tensor, threshold: float | None) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 from torch.nn.functional import normalize, one_hot
 
 
@@ -37,8 +38,10 @@ def cosine_similarity(features: Tensor, prototypes: Tensor) -> Tensor:
     Returns:
         (N, h * w, K), positions in row-major order.
     """
-    positions = normalize(features, dim=1).flatten(2).transpose(1, 2)
-    return positions @ normalize(prototypes, dim=-1).transpose(-1, -2)
+    flat = features.flatten(2)
+    products = flat.transpose(1, 2) @ normalize(prototypes, dim=-1).transpose(-1, -2)
+    # Dividing K products a position, not D channels: fewer passes over the features.
+    return products / vector_norm(flat, dim=1).clamp(min=1e-12).unsqueeze(2)
 
 
 def similarity_map(similarity: Tensor, size: tuple[int, int], legacy_view: bool = False) -> Tensor:

@@ -74,6 +74,7 @@ class TestTimeAdapter(Adapter):
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
+    frozen = ('source',)
     teacher: Any
     source: Any
 
@@ -231,15 +232,15 @@ class TestTimeAdapter(Adapter):
         """Logits of the predicting network, or its averaged probabilities."""
         network = self.teacher if self.predict_on == 'teacher' else self.student
         if self.averaging is None:
-            return network_logits(network, images)
+            return self.logits_of(network, images)
         confidence = None
         if self.averaging.threshold is not None:
             anchor = probabilities(
-                lambda x: network_logits(self.source, x), images, 1.0, False, self.align_corners
+                lambda x: self.logits_of(self.source, x), images, 1.0, False, self.align_corners
             )
             confidence = anchor.amax(dim=1)
         return self.averaging(
-            lambda x: network_logits(network, x), images, self.align_corners, confidence
+            lambda x: self.logits_of(network, x), images, self.align_corners, confidence
         )
 
     @torch.no_grad()
@@ -272,18 +273,11 @@ class TestTimeAdapter(Adapter):
                 set_norm_mode(network, self.norm_mode)
                 if not self.dropout:
                     quiet(network)
-        if isinstance(getattr(self, 'source', None), nn.Module):
-            self.source.eval()
         return self
 
     def export_module(self) -> nn.Module:
         """The network that predicts."""
         return self.teacher if self.predict_on == 'teacher' else self.student
-
-
-def network_logits(network: Any, images: Tensor) -> Tensor:
-    """Logits (N, K, h, w) of a segmentor at its head's resolution."""
-    return network.decode_head(network.extract_feat(images))
 
 
 def _teacher_options(

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,13 +24,19 @@ from sfda_bench.errors import BenchError, require_known
 Policy = Literal['class', 'global']
 Rounding = Literal['floor', 'round']
 
-#: Bins follow the floating-point grid of 1 - p with 13 of its 23 mantissa bits: never wider than
-#: 2^-14 (6.1e-5), and ever finer towards 1, where trained networks crowd and ties would arise.
-_DROPPED_BITS = 10
-_FIRST = (127 - 24) << (23 - _DROPPED_BITS)  # 1 - p = 2^-24, the least step below 1
+#: Bins of 1 - p: bin 0 is p = 1 exactly, then 512 to an octave from the least step of float32
+#: below 1 on, so that they are ever finer towards 1, where trained networks crowd; from 1/32 on
+#: 2^-14 (6.1e-5) wide, so that the whole table stays in the cache.
+_LINEAR = 1 << 14
+_OCTAVE_BITS = 9
+_OCTAVES = 19  # 2^-24 to 2^-5, where an octave's bins are nearly as wide as the linear ones
+_SHIFT = 23 - _OCTAVE_BITS
+_FIRST = (127 - 24) << _OCTAVE_BITS
+_BEND = 2.0 ** (_OCTAVES - 24)
+_LOGARITHMIC = (_OCTAVES << _OCTAVE_BITS) + 1
+_OFFSET = _LOGARITHMIC - int(_LINEAR * _BEND)
+BINS = _OFFSET + _LINEAR + 1
 _BAND = 4  # rows
-_WAITING = 1 << 21  # pixels that are counted together: 16 MB
-BINS = (24 << (23 - _DROPPED_BITS)) + 2  # bin 0 is p = 1 exactly
 
 
 def portion_at(round_index: int, start: float = 0.2, step: float = 0.05, top: float = 0.5) -> float:
@@ -86,15 +93,19 @@ def every_nth(confidence: NDArray, labels: NDArray, classes: int, stride: int = 
 
 def bin_of(confidence: Tensor) -> Tensor:
     """Histogram bin (int64) of confidences in [0, 1]; bin 0 is exactly 1, larger bins lie lower."""
-    bits = (1.0 - confidence.float()).clamp_(0.0, 1.0).view(torch.int32) >> _DROPPED_BITS
-    return (bits - (_FIRST - 1)).clamp_(min=0).long()
+    width = (1.0 - confidence.float()).clamp_(0.0, 1.0)
+    fine = ((width.view(torch.int32) >> _SHIFT) - (_FIRST - 1)).clamp_(min=0)
+    coarse = (width * _LINEAR).int() + _OFFSET
+    return torch.where(width < _BEND, fine, coarse).long()
 
 
 def lower_edge(index: int) -> float:
     """Least float32 confidence of a bin."""
-    end = ((_FIRST + index) << _DROPPED_BITS) - 1
+    if index >= _LOGARITHMIC:
+        return max(1 - (index + 1 - _OFFSET) / _LINEAR + 2**-24, 0.0)
+    end = ((_FIRST + index) << _SHIFT) - 1
     width = float(np.array(end, np.int32).view(np.float32)) if index else 0.0
-    return max(math.ceil((1.0 - width) * 2**24) / 2**24, 0.0)
+    return math.ceil((1.0 - width) * 2**24) / 2**24
 
 
 @dataclass
@@ -141,18 +152,9 @@ class ConfidenceHistogram:
             raise BenchError(f'stride {stride}, rows {rows}', '1 or more')
         self.classes, self.stride, self.rows = classes, stride, rows
         self.images = 0
-        self._total = torch.zeros(classes * BINS, dtype=torch.int64, device=device)
+        #: Histograms (C * bins,), int64; may be changed in place.
+        self.counts = torch.zeros(classes * BINS, dtype=torch.int64, device=device)
         self._room = Room()
-        self._waiting = np.empty(0, np.int64)  # bins that are counted together, on a CPU
-        self._filled = 0
-
-    @property
-    def counts(self) -> Tensor:
-        """Histograms (C * bins,), int64; may be changed in place."""
-        if self._filled:
-            np.add.at(self._total.numpy(), self._waiting[: self._filled], 1)
-            self._filled = 0
-        return self._total
 
     def update(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Add the arg-max confidences of maps (C, H, W); returns ``confidence, label``, flat.
@@ -179,36 +181,22 @@ class ConfidenceHistogram:
         return [(row * width, min(row + band, height) * width) for row in starts]
 
     def add(self, confidence: Tensor, labels: Tensor) -> None:
-        """Add confidences with their labels, tensors of one shape."""
+        """Add confidences with their labels, tensors of one shape: one image, in raster order.
+
+        Raises:
+            BenchError: One of them is not a number (on a CPU).
+        """
         confidence, labels = confidence.flatten(), labels.flatten()
+        if self.counts.device.type == 'cpu':
+            table = self.counts.view(self.classes, BINS).numpy()
+            if not _count(confidence.float().numpy(), labels.numpy(), self.stride, table):
+                raise BenchError('a confidence that is not a number', 'probabilities in [0, 1]')
+            return
         if self.stride > 1:
             chosen = torch.cat(list(self._strided(labels)))
             confidence, labels = confidence[chosen], labels[chosen]
-        if self._total.device.type == 'cpu':
-            self._count(confidence.float().numpy(), labels.numpy())
-        else:
-            index = bin_of(confidence).add_(labels.long() * BINS)
-            self._total.scatter_add_(0, index, torch.ones_like(index))
-
-    def _count(self, confidence: NDArray, labels: NDArray) -> None:
-        """As :func:`bin_of`, into the buffer of what waits: counted many images at a time, the
-        histograms are found in the cache."""
-        if math.isnan(float(confidence.sum())):
-            raise BenchError('a confidence that is not a number', 'probabilities in [0, 1]')
-        if not len(self._waiting):
-            self._waiting = np.empty(_WAITING, np.int64)
-        for start in range(0, len(confidence), _WAITING):
-            piece = slice(start, start + _WAITING)
-            bits = self._room.bits_of(confidence[piece])
-            np.right_shift(bits, _DROPPED_BITS, out=bits)
-            np.maximum(bits, _FIRST - 1, out=bits)
-            if self._filled + len(bits) > _WAITING:
-                self.counts  # noqa: B018
-            index = self._waiting[self._filled : self._filled + len(bits)]
-            np.multiply(labels[piece], BINS, out=index, dtype=np.int64)
-            np.add(index, bits, out=index)
-            np.subtract(index, _FIRST - 1, out=index)
-            self._filled += len(bits)
+        index = bin_of(confidence).add_(labels.long() * BINS)
+        self.counts.scatter_add_(0, index, torch.ones_like(index))
 
     def _strided(self, labels: Tensor) -> Iterator[Tensor]:
         for index in range(self.classes):
@@ -235,6 +223,36 @@ class ConfidenceHistogram:
                 for row, b in zip(lists, bins, strict=True)
             ],
         )
+
+
+@numba.njit(nogil=True)
+def _count(confidence: NDArray, labels: NDArray, stride: int, table: NDArray) -> bool:
+    """As :func:`bin_of`, into ``table`` (C, bins); False if a confidence is not a number."""
+    zero, one = np.float32(0), np.float32(1)
+    bend, linear = np.float32(_BEND), np.float32(_LINEAR)
+    skip = np.zeros(len(table), np.int64)  # pixels of each class to pass over
+    for i in range(len(labels)):
+        label = labels[i]
+        if stride > 1:
+            if skip[label]:
+                skip[label] -= 1
+                continue
+            skip[label] = stride - 1
+        width = one - confidence[i]
+        if width != width:
+            return False
+        width = np.float32(min(max(width, zero), one))
+        if width < bend:
+            index = max((width.view(np.int32) >> _SHIFT) - (_FIRST - 1), 0)
+        else:
+            index = np.int32(width * linear) + _OFFSET
+        table[label, np.uint64(index)] += 1
+    return True
+
+
+def compile_now() -> None:
+    """Compile what a CPU needs; see :func:`sfda_bench.adapt.arg_max.compile_now`."""
+    ConfidenceHistogram(2).update(torch.zeros(2, 1, 1))
 
 
 def _cut(row: NDArray, portion: float, rounding: Rounding) -> int | None:

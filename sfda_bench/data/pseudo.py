@@ -20,6 +20,9 @@ from sfda_bench.data.sampler import PositionedIndex
 from sfda_bench.errors import BenchError, DataError
 from sfda_bench.registry import DATASETS, TRANSFORMS
 
+#: Steps between probabilities 0 and 1 in a confidence file.
+LEVELS = 65535
+
 
 @DATASETS.register_module()
 class PseudoLabelledTarget(UnlabelledTarget):
@@ -86,7 +89,7 @@ class LoadConfidence(BaseTransform):
             raise DataError(f'no confidence map {path}', 'one PNG a label map')
         with Image.open(path) as image:
             levels = np.asarray(image)
-        results['gt_confidence'] = levels.astype(np.float32) / np.float32(65535)
+        results['gt_confidence'] = levels.astype(np.float32) / np.float32(LEVELS)
         results['seg_fields'].append('gt_confidence')
         return results
 

@@ -12,6 +12,7 @@ Deviates: the clean images of the additional forward are those of the batch, not
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -19,9 +20,9 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import cross_entropy, interpolate, log_softmax
+from torch.nn.functional import cross_entropy, interpolate
 
-from sfda_bench.adapt.arg_max import confidences_and_labels
+from sfda_bench.adapt.arg_max import confidences_and_labels, largest_two
 from sfda_bench.adapt.class_weights import RareClassWeights
 from sfda_bench.adapt.contrast import encoder_map
 from sfda_bench.adapt.mean_teacher import MeanTeacherAdapter
@@ -30,7 +31,10 @@ from sfda_bench.errors import BenchError, require_known
 from sfda_bench.registry import MODELS
 
 IGNORE = 255
+TINY = 1e-5
+_PIECE = 1 << 13  # pixels
 ImportanceInput = Literal['logits', 'prob']
+Size = tuple[int, int]
 
 
 def importance(source: Tensor, kind: ImportanceInput = 'logits') -> Tensor:
@@ -44,58 +48,117 @@ def importance(source: Tensor, kind: ImportanceInput = 'logits') -> Tensor:
     Returns:
         (N, H, W).
     """
-    # Two maxima: several times as fast as topk over a strided dimension.
-    first, index = confidences_and_labels(source)
-    second = source.scatter(1, index.unsqueeze(1), float('-inf')).amax(dim=1)
+    first, second = largest_two(source)
     # The soft-max's normaliser cancels in the ratio.
     return 1.0 - (second / first if kind == 'logits' else (second - first).exp())
 
 
-def entropy_loss(log_p: Tensor) -> Tensor:
-    """Mean over pixels of ``sum_k -p_k ln(p_k + 1e-5)``, of log-probabilities (N, K, H, W)."""
-    return _Entropy.apply(log_p).mean()
+def entropies(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """What the student's soft-max gives, in few passes.
+
+    Args:
+        logits: (N, K, H, W).
+        labels: (N, L, H, W), L label maps without ignored pixels.
+
+    Returns:
+        Cross-entropies (N, L, H, W) and entropies ``sum_k -p_k ln(p_k + 1e-5)`` (N, H, W).
+    """
+    return _Entropies.apply(logits, labels)
 
 
-class _Entropy(Function):
-    """``sum_k -p_k ln(p_k + 1e-5)`` (N, H, W) of log-probabilities, in few passes."""
+class _Entropies(Function):
+    """:func:`entropies`, piece by piece on a CPU, so that what lies between stays in the cache.
+
+    With a and b the gradients by the two, that by the logits is ``p (sum a - b (g - p.g)) - a
+    onehot``, where ``g = ln(p + e) + p / (p + e)``.
+    """
 
     @staticmethod
-    def forward(ctx: Any, log_p: Tensor) -> Tensor:
-        p = log_p.exp()
-        log = (p + 1e-5).log_()
-        ctx.save_for_backward(p, log)
-        return (p * log).sum(dim=1).neg_()
+    def pieces(logits: Tensor) -> Iterator[tuple[int, slice]]:
+        """Image and pixels of each piece."""
+        total = logits[0, 0].numel()
+        step = _PIECE if logits.device.type == 'cpu' else total
+        for image in range(len(logits)):
+            for start in range(0, total, step):
+                yield image, slice(start, start + step)
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(logits, labels)
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        losses = torch.empty(labels.shape, dtype=dtype, device=logits.device)
+        entropy = torch.empty(len(logits), *labels.shape[2:], dtype=dtype, device=logits.device)
+        flat, index, by_label = logits.flatten(2), labels.flatten(2), losses.flatten(2)
+        for image, part in _Entropies.pieces(logits):
+            log_p = flat[image, :, part].to(dtype).log_softmax(dim=0)
+            by_label[image, :, part] = log_p.gather(0, index[image, :, part]).neg_()
+            p = log_p.exp_()
+            entropy.flatten(1)[image, part] = (p + TINY).log_().mul_(p).sum(dim=0).neg_()
+        return losses, entropy
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        p, log = ctx.saved_tensors
-        return (p / (p + 1e-5)).add_(log).mul_(p).mul_(gradient.neg().unsqueeze(1))
+    def backward(ctx: Any, by_loss: Tensor, by_entropy: Tensor) -> tuple[Tensor, None]:
+        logits, labels = ctx.saved_tensors
+        gradient = torch.empty(logits.shape, dtype=by_loss.dtype, device=logits.device)
+        flat, index = logits.flatten(2), labels.flatten(2)
+        for image, part in _Entropies.pieces(logits):
+            p = flat[image, :, part].to(by_loss.dtype).softmax(dim=0)
+            a, b = by_loss.flatten(2)[image, :, part], by_entropy.flatten(1)[image, part]
+            slope = p + TINY
+            slope = (p / slope).add_(slope.log())
+            constant = (p * slope).sum(dim=0).mul_(b).add_(a.sum(dim=0))
+            slope.mul_(-b).add_(constant).mul_(p)
+            slope.scatter_add_(0, index[image, :, part], -a)
+            gradient.flatten(2)[image, :, part] = slope
+        return gradient.to(logits.dtype), None
+
+
+def sampled(maps: Tensor, size: Size, small: Size, align_corners: bool = False) -> Tensor:
+    """Maps (N, K, h, w) enlarged to ``size``, then reduced to ``small`` by nearest pixels.
+
+    One axis after the other, so that hardly more is computed than what is kept.
+    """
+    for axis in (0, 1):
+        shape = [maps.shape[2], maps.shape[3]]
+        if shape[axis] != size[axis]:
+            shape[axis] = size[axis]
+            maps = interpolate(maps, shape, mode='bilinear', align_corners=align_corners)
+        shape[axis] = small[axis]
+        maps = interpolate(maps, shape, mode='nearest')
+    return maps
 
 
 def prototype_terms(
-    features: Tensor, memory_features: Tensor, memory_logits: Tensor, legacy_view: bool = False
+    features: Tensor,
+    memory_features: Tensor,
+    memory_logits: Tensor,
+    size: Size,
+    legacy_view: bool = False,
+    align_corners: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Labels and similarities that the memory network's prototypes give to the student's features.
 
     Args:
         features: Student's (N, D, h, w).
         memory_features: (N, D, h, w).
-        memory_logits: (N, K, H, W) at label size.
+        memory_logits: (N, K, ., .) at any resolution.
+        size: (H, W) of the labels.
         legacy_view: See :func:`~sfda_bench.adapt.prototypes.similarity_map`.
+        align_corners: How the logits are enlarged to the size of the labels.
 
     Returns:
         Labels (N, H, W), detached, and similarities (N, K, h, w), whose gradient reaches
         ``features``.
     """
-    size = features.shape[-2:]
+    small = (features.shape[2], features.shape[3])
     # Taking the nearest pixels before the arg-max gives the same labels, from fewer pixels.
-    labels = interpolate(memory_logits, size=size, mode='nearest').argmax(dim=1)
+    labels = sampled(memory_logits, size, small, align_corners).argmax(dim=1)
     prototypes = image_prototypes(memory_features, labels, memory_logits.shape[1]).detach()
     similarity = cosine_similarity(features, prototypes)
-    nearest = similarity.detach().argmax(dim=2).view(len(features), 1, *size)
-    large = interpolate(nearest.float(), size=memory_logits.shape[-2:], mode='nearest')
-    maps = similarity_map(similarity, (size[0], size[1]), legacy_view)
+    nearest = similarity.detach().argmax(dim=2).view(len(features), 1, *small)
+    large = interpolate(nearest.float(), size=size, mode='nearest')
+    maps = similarity_map(similarity, small, legacy_view)
     return large.squeeze(1).long(), maps
 
 
@@ -121,18 +184,17 @@ def iapc_losses(
         ``importance`` (L_IA), ``enhanced`` (L_PE), the two halves ``prediction`` and ``feature`` of
         L_PS, ``entropy`` (L_IM).
     """
-    log_p = log_softmax(student, dim=1)
     kept = labels != IGNORE
     index = torch.where(kept, labels, 0)
-    # One gather for both labels: the backward pass of each would fill a map of its own.
-    of_label, of_nearest = log_p.gather(1, torch.stack([index, nearest], 1)).neg().unbind(1)
+    losses, entropy = entropies(student, torch.stack([index, nearest], dim=1))
+    of_label, of_nearest = losses.unbind(1)
     weighted = of_label * (class_weights[index] * kept)
     return {
         'importance': (weights * weighted).mean(),
         'enhanced': ((nearest == labels) * weighted).mean(),
         'prediction': of_nearest.mean(),
         'feature': cross_entropy(similarity, confidences_and_labels(student.detach())[1]),
-        'entropy': entropy_loss(log_p),
+        'entropy': entropy.mean(),
     }
 
 
@@ -243,7 +305,7 @@ class IAPC(MeanTeacherAdapter):
         logits, features = tapped(self.student, views['student'], self.feature_layer)
         self.note_prediction(logits)
         nearest, similarity = prototype_terms(
-            features, memory_features, self.resized(memory, size), self.legacy_view
+            features, memory_features, memory, size, self.legacy_view, self.align_corners
         )
         terms = iapc_losses(
             self.resized(logits, size),
@@ -258,7 +320,9 @@ class IAPC(MeanTeacherAdapter):
 
     def _up(self, similarity: Tensor, size: tuple[int, int]) -> Tensor:
         """Similarities at label size: always with aligned corners, as the code does."""
-        return interpolate(similarity, size=size, mode='bilinear', align_corners=True)
+        # Contiguous: from a transposed view it would be enlarged, and its soft-max taken, slowly.
+        maps = similarity.contiguous()
+        return interpolate(maps, size=size, mode='bilinear', align_corners=True)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One iteration, then the forward of the clean images that moves the statistics only."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
-from sfda_bench.stack import import_stack
+from sfda_bench.stack import import_stack, keep_freed_memory
 from sfda_bench.suite.guard import Guard
 from sfda_bench.suite.outside import import_file
 from sfda_bench.suite.outside import readable as code_folder
@@ -46,6 +46,7 @@ def run_stage(config_file: Path, guard: bool = True, resume: bool = True) -> dic
     from mmengine.config import Config
 
     import_stack()
+    keep_freed_memory()
     config = Config.fromfile(str(config_file), import_custom_modules=False)
     stage = config.stage
     work_dir = Path(config.work_dir)

@@ -62,7 +62,7 @@ def branches(stage: dict[str, Any]) -> tuple[list[str], list[Any]]:
 
 
 def example(stage: dict[str, Any], images: Any) -> dict[str, Any]:
-    """A batch of the stage: the images in every branch, random labels where it has any."""
+    """A batch of the stage: the images in every branch, with random labels where it has any."""
     import torch
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
@@ -72,7 +72,10 @@ def example(stage: dict[str, Any], images: Any) -> dict[str, Any]:
     for _ in images:
         coarse = torch.randint(CLASSES, (1, 1, height // 32 + 1, width // 32 + 1)).float()
         labels = torch.nn.functional.interpolate(coarse, size=(height, width))[0].long()
-        samples.append(SegDataSample(gt_sem_seg=PixelData(data=labels.to(images.device))))
+        sample = SegDataSample(gt_sem_seg=PixelData(data=labels.to(images.device)))
+        confidence = torch.rand(1, height, width, device=images.device)
+        sample.set_data({'confidence': PixelData(data=confidence)})
+        samples.append(sample)
     names, sources = branches(stage)
     loaded = [samples if source is not None else None for source in sources]
     if not names:
@@ -228,9 +231,10 @@ def measure(stage: dict[str, Any], arguments: argparse.Namespace) -> dict[str, f
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure every stage; exit code 1 if one is above the limit."""
-    from sfda_bench.stack import import_stack
+    from sfda_bench.stack import import_stack, keep_freed_memory
 
     import_stack()
+    keep_freed_memory()  # as a stage's process does
     import torch
 
     torch.set_num_threads(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sfda_bench.adapt.benchmark import cycle, make_maps, measure, sorting, streaming
+from sfda_bench.adapt.benchmark import cycle, make_maps, measure, same_pixels, sorting, streaming
 from sfda_bench.errors import BenchError
 
 
@@ -13,6 +13,7 @@ def test_both_sides_find_the_same_thresholds_up_to_sampling():
     ours, reference = streaming(cycle(maps, 8)), sorting(cycle(maps, 8))
     assert len(ours) == 19
     assert ours == pytest.approx(reference, abs=0.1)
+    assert same_pixels(cycle(maps, 8)) == pytest.approx(reference, abs=1e-4)
 
 
 def test_no_maps_are_refused():

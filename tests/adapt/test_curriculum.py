@@ -7,6 +7,7 @@ import torch
 
 from sfda_bench.adapt.curriculum import (
     alignment,
+    complementary_losses,
     curriculum_entropy,
     negative_loss,
     normalised_entropy,
@@ -175,3 +176,25 @@ def test_the_gradient_of_the_negative_loss_is_exact():
     torch.manual_seed(0)
     logits = torch.randn(2, 6, 3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda z: negative_loss(z, 0.15), logits)
+
+
+@pytest.mark.parametrize('form', ['joint', 'sum'])
+def test_both_losses_together_are_those_taken_one_by_one(form):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 7, 5, 6, generator=generator, dtype=torch.float64) * 3
+    labels = torch.randint(8, (2, 5, 6), generator=generator)
+    labels[labels == 7] = 255
+    weight = torch.rand(2, 5, 6, generator=generator, dtype=torch.float64)
+    where = labels == 255
+    alone, together = (logits.clone().requires_grad_() for _ in range(2))
+    expected = positive_loss(alone, labels, weight), negative_loss(alone, 0.1, form, where)
+    got = complementary_losses(together, labels, 0.1, form, where, weight)
+    assert torch.allclose(torch.stack(got), torch.stack(expected), rtol=1e-12)
+    for losses, values in ((expected, alone), (got, together)):
+        (losses[0] + 2 * losses[1]).backward()
+        assert values.grad is not None
+    assert torch.allclose(together.grad, alone.grad, rtol=1e-10, atol=1e-14)
+    assert torch.autograd.gradcheck(
+        lambda z: sum(complementary_losses(z, labels, 0.1, form, None, weight)),
+        logits.requires_grad_(),
+    )

@@ -11,7 +11,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from sfda_bench.adapt.averaging import AugmentedAverage, probabilities
-from sfda_bench.adapt.test_time import network_logits, restore_at_random
+from sfda_bench.adapt.test_time import restore_at_random
 from sfda_bench.errors import BenchError
 from tests.methods.helpers import plain
 
@@ -214,7 +214,7 @@ def test_an_adapter_averages_with_the_confidence_of_the_source():
     never, wrapper = ready(averaging={'scales': (0.5, 1.0), 'threshold': 0.0})
     images = _images(never)
     plain_maps = probabilities(
-        lambda x: network_logits(never.student, x), images, 1.0, False, never.align_corners
+        lambda x: never.logits_of(never.student, x), images, 1.0, False, never.align_corners
     )
     assert torch.equal(never.predicted(images), plain_maps)
     assert not torch.equal(always.predicted(images), plain_maps)

@@ -13,10 +13,11 @@ from sfda_bench.adapt.labelling import LabelWriter
 from sfda_bench.adapt.mean_teacher import update_average
 from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.methods.iapc import (
-    entropy_loss,
+    entropies,
     iapc_losses,
     importance,
     prototype_terms,
+    sampled,
     tapped,
 )
 from tests.methods.helpers import plain
@@ -60,7 +61,9 @@ def terms_of(case: dict, kind: str = 'logits', legacy: bool = False) -> dict:
     labels = case['labels']
     size = (labels.shape[1], labels.shape[2])
     memory = up(case['memory'], size)
-    nearest, similarity = prototype_terms(case['features'], case['memory_features'], memory, legacy)
+    nearest, similarity = prototype_terms(
+        case['features'], case['memory_features'], memory, size, legacy
+    )
     weights = importance(up(case['source'], size), kind)
     classes = RareClassWeights(case['student'].shape[1])(labels)
     student = up(case['student'], size)
@@ -77,7 +80,9 @@ def test_case_a_importance_and_prototype_labels():
     assert weights == pytest.approx([0.75, 0.666667, 0.2, -1.0], abs=1e-6)
     soft = importance(CASE_A['source'], 'prob').flatten().tolist()
     assert soft == pytest.approx([0.950213, 0.864665, 0.393469, 0.632121], abs=1e-6)
-    nearest, _ = prototype_terms(CASE_A['features'], CASE_A['memory_features'], CASE_A['memory'])
+    nearest, _ = prototype_terms(
+        CASE_A['features'], CASE_A['memory_features'], CASE_A['memory'], (2, 2)
+    )
     assert nearest.tolist() == [[[0, 1], [1, 0]]]
     assert RareClassWeights(3)(CASE_A['labels']).tolist() == [7, 7, 7]
 
@@ -121,7 +126,7 @@ def test_case_b_with_resizing():
     assert values(terms) == pytest.approx(expected, abs=1e-5)
     assert sum(values(terms)) == pytest.approx(4.638258, abs=1e-5)
     nearest, similarity = prototype_terms(
-        CASE_B['features'], CASE_B['memory_features'], up(CASE_B['memory'], (3, 3))
+        CASE_B['features'], CASE_B['memory_features'], CASE_B['memory'], (3, 3), align_corners=True
     )
     assert not nearest.any()
     assert similarity[0, 0].flatten().tolist() == pytest.approx(
@@ -147,11 +152,37 @@ def test_case_c_hazards_of_the_importance(first, second, logits, soft):
     assert float(importance(source, 'prob')) == pytest.approx(soft, abs=5e-5)
 
 
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('size', [(3, 4), (24, 32), (17, 41)])
+def test_sampled_maps_are_those_of_the_enlarged_ones(align_corners, size):
+    maps = torch.rand(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    large = torch.nn.functional.interpolate(
+        maps, size, mode='bilinear', align_corners=align_corners
+    )
+    expected = torch.nn.functional.interpolate(large, (3, 4), mode='nearest')
+    assert torch.allclose(sampled(maps, size, (3, 4), align_corners), expected, atol=1e-6)
+
+
+def test_entropies_in_pieces_are_those_of_the_composed_formula(monkeypatch):
+    monkeypatch.setattr('sfda_bench.methods.iapc._PIECE', 7)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64) * 3
+    labels = torch.randint(5, (2, 2, 3, 4), generator=generator)
+    p = logits.softmax(dim=1)
+    losses, entropy = entropies(logits, labels)
+    assert torch.allclose(losses, -p.log().gather(1, labels))
+    assert torch.allclose(entropy, -(p * (p + 1e-5).log()).sum(dim=1))
+    assert torch.autograd.gradcheck(lambda z: entropies(z, labels), logits.requires_grad_())
+    half = entropies(logits.detach().bfloat16().requires_grad_(), labels)
+    assert half[0].dtype == torch.float32
+
+
 def test_case_f_entropy_and_memory():
-    peaked = torch.tensor([2.0, 0, 0]).view(1, 3, 1, 1).log_softmax(dim=1)
-    assert float(entropy_loss(peaked)) == pytest.approx(0.665543, abs=1e-6)
-    even = torch.zeros(1, 19, 1, 1).log_softmax(dim=1)
-    assert float(entropy_loss(even)) == pytest.approx(2.944249, abs=1e-6)
+    label = torch.zeros(1, 1, 1, 1, dtype=torch.int64)
+    peaked = torch.tensor([2.0, 0, 0]).view(1, 3, 1, 1)
+    assert float(entropies(peaked, label)[1]) == pytest.approx(0.665543, abs=1e-6)
+    even = torch.zeros(1, 19, 1, 1)
+    assert float(entropies(even, label)[1]) == pytest.approx(2.944249, abs=1e-6)
     memory, student = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(memory.weight, 1.0)
     torch.nn.init.constant_(student.weight, 2.0)

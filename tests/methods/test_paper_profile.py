@@ -23,7 +23,7 @@ SIZES = {'gta5': (1052, 1914), 'synthia': (760, 1280), 'cityscapes': (1024, 2048
 PARTS = {
     'gta5': {'gta5/train': 2},
     'synthia': {'synthia/train': 2},
-    'cityscapes': {'cityscapes/train': 2, 'cityscapes/val': 1},
+    'cityscapes': {'cityscapes/train': 4, 'cityscapes/val': 1},
     'acdc': {
         f'acdc/{s}/{c}': 1 for s in ('train', 'val') for c in ('fog', 'night', 'rain', 'snow')
     },
