@@ -49,8 +49,8 @@ IMAGES = {'atp': 4}
 def native_world(root: Path, images: int) -> Path:
     """A pocket world in which every data set has its own size."""
     for folder, counts in PARTS.items():
-        if folder == 'cityscapes':
-            counts = {**counts, 'cityscapes/train': images}
+        if images > 2 and folder in ('cityscapes', 'acdc'):
+            counts = {part: images if '/train' in part else n for part, n in counts.items()}
         size = SIZES.get(folder, (1080, 1920))
         ensure_pocket(root / folder, WorldSpec(size=size, counts=counts), workers=2)
     together = root / 'together'
