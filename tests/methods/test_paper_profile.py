@@ -1,6 +1,7 @@
 """The published recipes on full-size networks and inputs: two iterations of every stage, scored.
 
-Slow: half a minute to some minutes a method on a CPU. The data are the pocket world at the data
+Slow: three to twenty minutes a method on one core, and up to 15 GB (a step of IntraDA with source
+data on ResNet-101, of ATP on DAFormer-B5): nothing else of that size beside it. The data are the pocket world at the data
 sets' own sizes; the networks start from random weights.
 """
 
