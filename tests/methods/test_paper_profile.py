@@ -1,8 +1,8 @@
 """The published recipes on full-size networks and inputs: two iterations of every stage, scored.
 
-Slow: three to twenty minutes a method on one core, and up to 15 GB (a step of IntraDA with source
-data on ResNet-101, of ATP on DAFormer-B5): nothing else of that size beside it. The data are the pocket world at the data
-sets' own sizes; the networks start from random weights.
+Slow: three to twenty minutes a method on one core, and up to 15 GB (a step of ATP on DAFormer-B5,
+of IntraDA with source data on ResNet-101), so nothing else of that size beside it. The data are the
+pocket world at the data sets' own sizes; the networks start from random weights.
 """
 
 from __future__ import annotations
