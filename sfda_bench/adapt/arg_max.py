@@ -109,8 +109,3 @@ def _largest_two(values: NDArray, first: NDArray, second: NDArray) -> None:
                 better = (value > old) | (value != value)
                 next_[i] = old if better else (value if value > low else low)
                 top[i] = value if better else old
-
-
-def compile_now() -> None:
-    """Compile before the first map comes: processes forked from this one have it."""
-    largest(torch.zeros(2, 1), [(0, 1)])

@@ -46,14 +46,14 @@ def make_maps(
     return [maps.to(device) for maps in fine.softmax(dim=1)]
 
 
-def filled(maps: Iterator, **sample: int) -> Any:
-    """The histograms of all maps, with ``rows`` or ``stride`` as given."""
+def filled(maps: Iterator, verb: str = 'update', **sample: int) -> Any:
+    """The histograms after a method of theirs took each map, with ``rows`` or ``stride``."""
     from sfda_bench.adapt.thresholds import ConfidenceHistogram
 
     histogram = None
     for item in maps:
         histogram = histogram or ConfidenceHistogram(CLASSES, device=item.device, **sample)
-        histogram.update(item)
+        getattr(histogram, verb)(item)
     return histogram
 
 
@@ -80,16 +80,6 @@ def sorting(maps: Iterator) -> list[float]:
     return exact_thresholds([np.concatenate(parts) for parts in lists], PORTION).tolist()
 
 
-def largest(maps: Iterator, **sample: int) -> None:
-    """The part of :func:`filled` that finds confidences and classes."""
-    from sfda_bench.adapt.thresholds import ConfidenceHistogram
-
-    histogram = None
-    for item in maps:
-        histogram = histogram or ConfidenceHistogram(CLASSES, device=item.device, **sample)
-        histogram.largest(item)
-
-
 def sorting_arg_max(maps: Iterator) -> None:
     """The part of :func:`sorting` that finds confidences and classes."""
     for item in maps:
@@ -98,9 +88,9 @@ def sorting_arg_max(maps: Iterator) -> None:
 
 
 #: Each side whole, and its first part alone.
-WORK: dict[str, tuple[Callable[[Iterator], Any], Callable[[Iterator], None]]] = {
-    'streaming': (streaming, partial(largest, rows=4)),
-    'same_pixels': (same_pixels, partial(largest, stride=4)),
+WORK: dict[str, tuple[Callable[[Iterator], Any], Callable[[Iterator], Any]]] = {
+    'streaming': (streaming, partial(filled, verb='largest', rows=4)),
+    'same_pixels': (same_pixels, partial(filled, verb='largest', stride=4)),
     'sorting': (sorting, sorting_arg_max),
 }
 

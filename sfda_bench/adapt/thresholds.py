@@ -184,13 +184,16 @@ class ConfidenceHistogram:
         """Add confidences with their labels, tensors of one shape: one image, in raster order.
 
         Raises:
-            BenchError: One of them is not a number (on a CPU).
+            BenchError: On a CPU: a confidence is not a number, or a label is none of the classes.
         """
         confidence, labels = confidence.flatten(), labels.flatten()
         if self.counts.device.type == 'cpu':
             table = self.counts.view(self.classes, BINS).numpy()
             if not _count(confidence.float().numpy(), labels.numpy(), self.stride, table):
-                raise BenchError('a confidence that is not a number', 'probabilities in [0, 1]')
+                raise BenchError(
+                    'a confidence that is not a number, or a label that is no class',
+                    f'probabilities in [0, 1], labels below {self.classes}',
+                )
             return
         if self.stride > 1:
             chosen = torch.cat(list(self._strided(labels)))
@@ -227,12 +230,14 @@ class ConfidenceHistogram:
 
 @numba.njit(nogil=True)
 def _count(confidence: NDArray, labels: NDArray, stride: int, table: NDArray) -> bool:
-    """As :func:`bin_of`, into ``table`` (C, bins); False if a confidence is not a number."""
+    """As :func:`bin_of`, into ``table`` (C, bins); False for what :meth:`add` refuses."""
     zero, one = np.float32(0), np.float32(1)
     bend, linear = np.float32(_BEND), np.float32(_LINEAR)
     skip = np.zeros(len(table), np.int64)  # pixels of each class to pass over
     for i in range(len(labels)):
         label = labels[i]
+        if not 0 <= label < len(table):  # compiled code would write anywhere
+            return False
         if stride > 1:
             if skip[label]:
                 skip[label] -= 1
@@ -251,7 +256,7 @@ def _count(confidence: NDArray, labels: NDArray, stride: int, table: NDArray) ->
 
 
 def compile_now() -> None:
-    """Compile what a CPU needs; see :func:`sfda_bench.adapt.arg_max.compile_now`."""
+    """Compile what a CPU needs, before the first map: processes forked from this one have it."""
     ConfidenceHistogram(2).update(torch.zeros(2, 1, 1))
 
 

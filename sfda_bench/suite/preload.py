@@ -16,8 +16,7 @@ import_stack()
 
 import sfda_bench.data.registered  # noqa: E402
 import sfda_bench.networks.registered  # noqa: E402, F401
-from sfda_bench.adapt import arg_max, thresholds  # noqa: E402
+from sfda_bench.adapt.thresholds import compile_now  # noqa: E402
 
 torch.set_num_threads(1)
-arg_max.compile_now()
-thresholds.compile_now()
+compile_now()

@@ -194,3 +194,9 @@ def test_bands_of_rows_cover_a_tall_map_in_turn():
 def test_a_confidence_that_is_not_a_number_is_refused():
     with pytest.raises(BenchError, match='not a number'):
         ConfidenceHistogram(2).update(torch.full((2, 3, 3), float('nan')))
+
+
+@pytest.mark.parametrize('label', [-1, 2, 255])
+def test_a_label_that_is_no_class_is_refused(label):
+    with pytest.raises(BenchError, match='a label that is no class'):
+        ConfidenceHistogram(2).add(torch.tensor([0.9]), torch.tensor([label]))

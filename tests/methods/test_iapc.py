@@ -9,17 +9,17 @@ from mmengine.optim import build_optim_wrapper
 from PIL import Image
 
 from sfda_bench.adapt.class_weights import RareClassWeights
-from sfda_bench.adapt.labelling import LabelWriter
-from sfda_bench.adapt.mean_teacher import update_average
-from sfda_bench.errors import BenchError, UnknownNameError
-from sfda_bench.methods.iapc import (
+from sfda_bench.adapt.importance import (
     entropies,
     iapc_losses,
     importance,
     prototype_terms,
     sampled,
-    tapped,
 )
+from sfda_bench.adapt.labelling import LabelWriter
+from sfda_bench.adapt.mean_teacher import update_average
+from sfda_bench.errors import BenchError, UnknownNameError
+from sfda_bench.methods.iapc import tapped
 from tests.methods.helpers import plain
 
 
@@ -164,7 +164,7 @@ def test_sampled_maps_are_those_of_the_enlarged_ones(align_corners, size):
 
 
 def test_entropies_in_pieces_are_those_of_the_composed_formula(monkeypatch):
-    monkeypatch.setattr('sfda_bench.methods.iapc._PIECE', 7)
+    monkeypatch.setattr('sfda_bench.adapt.importance._PIECE', 7)
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64) * 3
     labels = torch.randint(5, (2, 2, 3, 4), generator=generator)

@@ -163,7 +163,11 @@ def _plan(arguments: argparse.Namespace) -> tuple[Plan, Store]:
 def _from_records(
     arguments: argparse.Namespace, suite: str
 ) -> tuple[list[Measured], list[Unfinished]]:
-    """Records as they stand; their configs and code are known if the plan has the same ids."""
+    """Records as they stand; their configs and code are known if the plan has the same ids.
+
+    Unless methods are named, those that the suite does not run by default are left out: no run
+    would have them to compare.
+    """
     folder = (arguments.records or RESULTS / 'records') / suite
     plan: Plan | None = None
     store, facts = Store(arguments.runs), Facts()
@@ -174,10 +178,12 @@ def _from_records(
     except DataError as error:
         print(f'the data are not here, so configs and code are not noted: {error.found}')
     seeds = parse_seeds(arguments.seed)
+    planned = {entry.key.method for entry in entries.values()}
     found = [
         (path, record.entry.slug)
         for path, record in load_records(folder)
         if _selected(record.entry, arguments) and (seeds is None or record.entry.seed in seeds)
+        if arguments.method or not planned or record.entry.method in planned
     ]
     if not found:
         raise BenchError(f'no such records in {folder}', 'records of the suite', 'run the suite')
