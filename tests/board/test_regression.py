@@ -231,6 +231,17 @@ def test_several_seeds_give_the_spread_that_one_seed_keeps(archive, capsys):
     assert list(cell.seeds) == [0] and cell.spread.seeds == 3
 
 
+def test_a_baseline_leaves_out_what_the_suite_does_not_run_unless_it_is_named(archive, capsys):
+    for path in (RESULTS / 'records' / 'pocket').glob('gta5_*__advent__s0.*'):
+        shutil.copy(path, archive.records / 'pocket')
+    cells = []
+    for extra in ((), ('--method', 'advent')):
+        assert archive.call(*extra, '--update') == 0
+        cells.append(set(files.load(archive.against).sheet.cells))
+    assert cells[1] - cells[0] == {TENT.replace('tent', 'advent')}
+    assert TENT in cells[0]
+
+
 def test_a_baseline_whose_counts_were_exchanged_is_refused(archive, capsys):
     sheet = yaml.safe_load(archive.against.read_text())
     sheet['cells'][TENT]['seeds'][0]['miou'] += 1
