@@ -139,9 +139,13 @@ def _compare(board: Board, samples: int) -> None:
     groups = tie_groups(methods, pairs)
     for row in board.rows:
         row.rank = ranks.get(row.title)
-        row.ties = ''.join(
-            ascii_lowercase[i % 26] for i, names in enumerate(groups) if row.title in names
-        )
+        row.ties = ''.join(_letter(i) for i, names in enumerate(groups) if row.title in names)
+
+
+def _letter(index: int) -> str:
+    """a to z, then a2 and so on."""
+    turn, place = divmod(index, 26)
+    return ascii_lowercase[place] + (str(turn + 1) if turn else '')
 
 
 def _order(row: Row) -> tuple:

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
+import networkx
 import numpy as np
 from scipy import stats
 
@@ -162,20 +163,16 @@ def shared_ranks(
 def tie_groups(
     means: dict[str, float], pairs: Sequence[Pair], alpha: float = 1 - LEVEL
 ) -> list[list[str]]:
-    """Maximal runs of methods, best first, in which no two are significantly different.
+    """Largest sets of methods in which no two are significantly different, best first.
 
     'Not separable' is not transitive, so a method may be in several groups (the compact letter
-    display of a multiple-comparison table).
+    display of a multiple-comparison table: Piepho, J. Comput. Graph. Stat. 13, 2004): two methods
+    have a group in common just if they are not separable. Nor need a group be a run of ranks:
+    between two steady methods may lie one whose seeds spread.
     """
-    order = sorted(means, key=lambda name: (-means[name], name))
+    place = {name: i for i, name in enumerate(sorted(means, key=lambda n: (-means[n], n)))}
     apart = {frozenset((p.a, p.b)) for p in pairs if p.p_adjusted < alpha}
-    groups: list[list[str]] = []
-    for start in range(len(order)):
-        end = start + 1
-        while end < len(order) and all(
-            frozenset((order[end], other)) not in apart for other in order[start:end]
-        ):
-            end += 1
-        if not groups or order[end - 1] not in groups[-1]:
-            groups.append(order[start:end])
-    return groups
+    tied = networkx.Graph(p for p in combinations(place, 2) if frozenset(p) not in apart)
+    tied.add_nodes_from(place)
+    groups = [sorted(group, key=place.__getitem__) for group in networkx.find_cliques(tied)]
+    return sorted(groups, key=lambda group: [place[name] for name in group])

@@ -1,5 +1,7 @@
 """Shared ranks and tie groups."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,20 @@ def test_ties_need_not_be_transitive():
     pairs = [pair('a', 'b', 1, 0.3), pair('b', 'c', 1, 0.3), pair('a', 'c', 2, 0.01)]
     assert R.tie_groups(means, pairs) == [['a', 'b'], ['b', 'c']]
     assert R.shared_ranks(means, pairs) == {'a': 1, 'b': 1, 'c': 2}
+
+
+def test_a_letter_in_common_means_not_separable():
+    """Also where an unsteady method lies between two steady ones, as ``b`` here."""
+    means = {name: 5.0 - i for i, name in enumerate('abcde')}
+    apart = [('a', 'c'), ('a', 'e'), ('c', 'd'), ('b', 'e')]
+    pairs = [
+        pair(x, y, means[x] - means[y], 0.01 if (x, y) in apart else 0.3)
+        for x, y in combinations('abcde', 2)
+    ]
+    groups = R.tie_groups(means, pairs)
+    assert groups[0] == ['a', 'b', 'd']
+    for x, y in combinations('abcde', 2):
+        assert any(x in g and y in g for g in groups) == ((x, y) not in apart)
 
 
 def test_seed_noise_widens_a_comparison():
