@@ -9,9 +9,9 @@ HOW_TO_READ = """\
   count as errors. `mean ± std` is over seeds; `[low, high]` is the 95 % interval of the mean from
   10,000 bootstrap samples of the images.
 * **Rank** is 1 + the number of methods that are significantly better (paired bootstrap over the
-  same images and the spread over seeds, Holm-corrected over all pairs of the table, 5 %). Two
-  methods with a **tie letter** in common are not separable, two without are. A method whose seeds
-  spread may have a lower mean and yet a better rank: fewer are surely better.
+  same images and the spread over seeds, this moderated by the whole table; Holm-corrected over all
+  pairs of the table, 5 %). Two methods with a **tie letter** in common are not separable, two
+  without are.
 * **Source** is the mIoU of the very source model the method started from, on the same images;
   **gain** is measured minus that; **gap** is the share of the way from source to oracle that was
   covered. A method with a gain below 0 makes the model worse.
