@@ -16,6 +16,9 @@ card = dict(
 )
 stages = []
 for _stage in _base_.stages:
+    # no spatial prior: the soft labels are made on a crop, which has lost its place in the image
+    if 'writer' in _stage:
+        _stage = dict(_stage, writer={k: v for k, v in _stage['writer'].items() if k != 'prior'})
     if _stage['name'].startswith('label'):
         _stage = dict(_stage, writer=dict(_stage['writer'], rule='lrent', alpha=0.25))
     if _stage['name'].startswith('train'):

@@ -1,6 +1,7 @@
 # Controls: `intrada[easy_portion=1.0]` (pure self-training),
 # `intrada[adversarial_main=0.0,adversarial_auxiliary=0.0]` (no adversary),
-# `intrada[init=initial,iters=120000]` (from ImageNet-type weights, as the paper).
+# `intrada[init=initial,iters=120000]` (from ImageNet-type weights; the rate falls to 0 in these,
+# while the paper stops at 120 000 of 250 000).
 card = dict(
     name='intrada',
     title='IntraDA (source-free reading)',

@@ -42,6 +42,8 @@ stages = [
         ),
     ),
 ]
+_whole = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0)]
+_synthia = dict(iters=90000, param_scheduler=_whole)
 profiles = dict(
     pocket=dict(
         intra=dict(
@@ -52,11 +54,11 @@ profiles = dict(
                     _delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4)
                 )
             ),
-            param_scheduler=[dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0)],
+            param_scheduler=_whole,
         )
     ),
     paper=dict(
         rank=dict(batch_size=1),
-        intra=dict(init='initial', overrides=dict(synthia_to_cityscapes=dict(iters=90000))),
+        intra=dict(init='initial', overrides=dict(synthia_to_cityscapes=_synthia)),
     ),
 )

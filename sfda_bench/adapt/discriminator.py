@@ -42,9 +42,10 @@ def self_information(probabilities: Tensor, dim: int = 1) -> Tensor:
         dim: The class dimension.
 
     Returns:
-        The same shape; summed over the classes the entropy in [0, 1].
+        float32 of the same shape (1e-30 is 0 in half precision); summed over the classes the
+        entropy in [0, 1].
     """
-    classes = probabilities.shape[dim]
+    probabilities, classes = probabilities.float(), probabilities.shape[dim]
     return -probabilities * torch.log2(probabilities + 1e-30) / math.log2(classes)
 
 

@@ -20,7 +20,8 @@ from sfda_bench.errors import BenchError, require_known
 from sfda_bench.registry import METRICS
 
 Normalisation = Literal['none', 'code', 'paper']
-#: Train ids of wall, fence, pole, light, sign, terrain, rider, truck, bus, train, motorcycle.
+TRAIN_IDS = 19
+#: Those of wall, fence, pole, light, sign, terrain, rider, truck, bus, train, motorcycle.
 RARE = (3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17)
 
 
@@ -86,6 +87,12 @@ class EntropyRankWriter(Writer):
         folder.mkdir(parents=True, exist_ok=True)
         for sample in data_samples:
             maps = sample.pop('probabilities')
+            if self.normalisation != 'none' and len(maps) != TRAIN_IDS:
+                raise BenchError(
+                    f'normalisation {self.normalisation!r} with {len(maps)} outputs',
+                    f'{TRAIN_IDS}, the train ids of which it counts the rare ones',
+                    'rank with normalisation=none',
+                )
             labels = maps.argmax(dim=0)
             classes = torch.unique(labels).tolist()
             score = ranking_score(maps) * normaliser(classes, self.normalisation)

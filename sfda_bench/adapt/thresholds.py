@@ -39,11 +39,6 @@ BINS = _OFFSET + _LINEAR + 1
 _BAND = 4  # rows
 
 
-def portion_at(round_index: int, start: float = 0.2, step: float = 0.05, top: float = 0.5) -> float:
-    """Portion of the pixels kept in a round, ``min(start + step * round, top)``."""
-    return min(start + step * round_index, top)
-
-
 def rank_of(total: int, portion: float, rounding: Rounding = 'floor') -> int:
     """How many of ``total`` values a portion keeps; the code floors, the paper rounds."""
     if not 0.0 <= portion <= 1.0:
@@ -100,7 +95,7 @@ def bin_of(confidence: Tensor) -> Tensor:
 
 
 def lower_edge(index: int) -> float:
-    """Least float32 confidence of a bin."""
+    """Least float32 confidence of a bin; below 1/2 within 3e-8, where 1 - p is rounded."""
     if index >= _LOGARITHMIC:
         return max(1 - (index + 1 - _OFFSET) / _LINEAR + 2**-24, 0.0)
     end = ((_FIRST + index) << _SHIFT) - 1
@@ -115,7 +110,8 @@ class ClassThresholds:
     Attributes:
         theta: (C,) thresholds, 1 for a class without values.
         counts: (C,) values seen.
-        requested: (C,) values the portion asks for.
+        requested: (C,) values the portion asks for; with one pooled threshold only their sum
+            is what was asked for.
         at_least: (C,) values that reach the threshold; more than requested means ties.
         tie_keep: (C,) share of the values in the threshold's own bin to keep, so that exactly the
             requested number is kept when ties are thinned.
@@ -184,22 +180,31 @@ class ConfidenceHistogram:
         """Add confidences with their labels, tensors of one shape: one image, in raster order.
 
         Raises:
-            BenchError: On a CPU: a confidence is not a number, or a label is none of the classes.
+            BenchError: A confidence is not a number, or a label is none of the classes.
         """
         confidence, labels = confidence.flatten(), labels.flatten()
         if self.counts.device.type == 'cpu':
             table = self.counts.view(self.classes, BINS).numpy()
-            if not _count(confidence.float().numpy(), labels.numpy(), self.stride, table):
-                raise BenchError(
-                    'a confidence that is not a number, or a label that is no class',
-                    f'probabilities in [0, 1], labels below {self.classes}',
-                )
-            return
+            sound = _count(confidence.float().numpy(), labels.numpy(), self.stride, table)
+        else:
+            sound = self._scatter(confidence, labels)
+        if not sound:
+            raise BenchError(
+                'a confidence that is not a number, or a label that is no class',
+                f'probabilities in [0, 1], labels below {self.classes}',
+            )
+
+    def _scatter(self, confidence: Tensor, labels: Tensor) -> bool:
+        """As :func:`_count`, with tensor operations, on any device."""
+        sound = (confidence == confidence) & (labels >= 0) & (labels < self.classes)
+        if not bool(sound.all()):
+            return False
         if self.stride > 1:
             chosen = torch.cat(list(self._strided(labels)))
             confidence, labels = confidence[chosen], labels[chosen]
         index = bin_of(confidence).add_(labels.long() * BINS)
         self.counts.scatter_add_(0, index, torch.ones_like(index))
+        return True
 
     def _strided(self, labels: Tensor) -> Iterator[Tensor]:
         for index in range(self.classes):
@@ -217,7 +222,7 @@ class ConfidenceHistogram:
         pairs = list(zip(table, bins, strict=True))
         counts = [int(row.sum()) for row in table]
         return ClassThresholds(
-            theta=[1.0 if b is None else lower_edge(b) for b in bins],
+            theta=[1.0 if b is None else lower_edge(b) or 1.0 for b in bins],
             counts=counts,
             requested=[rank_of(count, portion, rounding) for count in counts],
             at_least=[0 if b is None else int(row[: b + 1].sum()) for row, b in pairs],

@@ -40,6 +40,7 @@ class SelfTraining(Adapter):
         regulariser_weight: Weight alpha.
         weight_twice: Multiply alpha twice, as the released code does (0.1 acts as 0.01).
         norm_mode: See :class:`~sfda_bench.adapt.adapter.Adapter`.
+        dropout: Likewise.
         **kwargs: Likewise.
     """
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Spec = dict[str, Any]
 KINDS = ('adapt', 'label', 'train', 'stream')
+#: Fields of a stage's recipe that a branch of its data may have of its own.
+RECIPE_FIELDS = ('input_size', 'crop_size', 'flip', 'augment')
 
 
 @dataclass
@@ -169,8 +171,10 @@ class Chain:
             data: ``'target'``; ``'source'`` (labelled; not for sealed methods; as
                 ``dict(type='source', subset=dict(portion=, seed=))`` a random part);
                 ``dict(type='target', labels=<folder>, confidence=<folder>, sample_list=<file>)``
-                (each optional); or ``dict(pair=dict(<name>=<one of these>, ...))``.
-            recipe: For the pipeline.
+                (each optional); or ``dict(pair=dict(<name>=<one of these>, ...))``. Each may have
+                fields of the recipe of its own: ``input_size``, ``crop_size``, ``flip``,
+                ``augment``.
+            recipe: For the pipeline; ``input_size`` is the target's.
         """
         if isinstance(data, str):
             data = {'type': data}
@@ -180,8 +184,11 @@ class Chain:
             fingerprints = {k: v for p in parts.values() for k, v in p[1].items()}
             return config, fingerprints, sorted({g for p in parts.values() for g in p[2]})
         kind = require_known('kind of training data', data['type'], ('target', 'source'))
+        own = {key: data[key] for key in RECIPE_FIELDS if key in data}
         if kind == 'source':
-            return self._source_data(recipe, data.get('subset'))
+            shared = {key: value for key, value in recipe.items() if key != 'input_size'}
+            return self._source_data({**shared, **own}, data.get('subset'))
+        recipe = {**recipe, **own}
         target = dict(self.entry.task['target_train'])
         if data.get('sample_list'):
             target['sample_list'] = data['sample_list']
@@ -209,10 +216,9 @@ class Chain:
                 f'mend `track` or `data` in {self.entry.method.file}',
             )
         spec = self.entry.task['source']
-        sized = {**recipe, 'input_size': recipe.get('source_size')}
-        sized = self.planner.sized({k: v for k, v in sized.items() if v is not None}, spec)
+        recipe = self.planner.sized(recipe, spec)
         block = self.network['network']
-        pipeline = pipelines.train_pipeline(sized, block, True, block.get('classes'))
+        pipeline = pipelines.train_pipeline(recipe, block, True, block.get('classes'))
         dataset = pipelines.dataset_config(spec, self.planner.data_root, pipeline)
         root = dataset['data_root']
         if subset:

@@ -14,7 +14,6 @@ from sfda_bench.adapt.thresholds import (
     every_nth,
     exact_thresholds,
     lower_edge,
-    portion_at,
     rank_of,
 )
 from sfda_bench.errors import BenchError, UnknownNameError
@@ -148,8 +147,29 @@ def test_a_saturated_network_keeps_the_requested_share_when_ties_are_thinned():
     assert torch.equal(thinned, thin_ties(labels, maps, theta, keep, seed=0))
 
 
+def test_a_threshold_of_zero_becomes_one_as_in_the_sorted_reference():
+    """A spatial prior may make every class of a pixel impossible."""
+    confidence = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.3])
+    histogram = ConfidenceHistogram(2)
+    histogram.add(confidence, torch.zeros(5, dtype=torch.uint8))
+    assert histogram.thresholds(0.5).theta == [1.0, 1.0]
+    assert exact_thresholds([confidence.numpy(), np.zeros(0)], 0.5).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize('stride', [1, 4])
+def test_tensor_operations_count_as_the_compiled_loop(stride):
+    generator = torch.Generator().manual_seed(0)
+    confidence = torch.rand(5000, generator=generator) ** 0.1
+    labels = torch.randint(0, 5, (5000,), generator=generator)
+    compiled, plain = ConfidenceHistogram(5, stride), ConfidenceHistogram(5, stride)
+    compiled.add(confidence, labels)
+    assert plain._scatter(confidence, labels)
+    assert torch.equal(plain.counts, compiled.counts)
+    for wrong in ((confidence.clone().fill_(torch.nan), labels), (confidence, labels + 1)):
+        assert not plain._scatter(*wrong)
+
+
 def test_portions_ranks_and_wrong_arguments():
-    assert [portion_at(r) for r in (0, 1, 2, 9)] == pytest.approx([0.2, 0.25, 0.3, 0.5])
     assert (rank_of(7, 0.5), rank_of(7, 0.5, 'round'), rank_of(0, 0.5)) == (3, 4, 0)
     with pytest.raises(BenchError, match='portion 20'):
         rank_of(10, 20)

@@ -14,8 +14,10 @@ from sfda_bench.adapt.predictor import ProbabilityPredictor
 from sfda_bench.adapt.pseudo_label import PseudoLabelWriter, ThresholdWriter, read_thresholds
 from sfda_bench.adapt.source_subset import BalancedScoreWriter, RandomSubset
 from sfda_bench.data.cbst import class_balanced_score
-from sfda_bench.errors import BenchError, DataError
+from sfda_bench.data.layout import get_layout
+from sfda_bench.errors import BenchError, DataError, UnknownNameError
 from sfda_bench.scoring.confusion import confusion_counts, iou
+from sfda_bench.suite.method import Method
 from tests.methods.helpers import plain
 from tests.suite.conftest import Bench
 
@@ -131,16 +133,12 @@ def test_source_subsets_are_random_parts_and_nest_for_one_seed(pocket_root):
 
 
 def test_a_profile_may_leave_out_late_rounds():
-    from sfda_bench.suite.method import Method
-
     names = [s['name'] for s in Method('cbst').stages('camvid', 'cityscapes_to_camvid', {})]
     assert names == ['threshold0', 'label0', 'train0']
     assert len(Method('crst_lrent').stages('pocket', 'gta5_to_cityscapes', {})) == 9
 
 
 def test_published_values_of_the_paper_profile():
-    from sfda_bench.suite.method import Method
-
     for name in ('cbst', 'cbst_uda'):
         stages = {s['name']: s for s in Method(name).stages('paper', 'gta5_to_cityscapes', {})}
         portions = [stages[f'threshold{i}']['writer']['portion'] for i in range(3)]
@@ -157,7 +155,51 @@ def test_published_values_of_the_paper_profile():
         assert factors['factors'][0] == 0.5 and factors['factors'][-1] == pytest.approx(1.5)
         assert tuple(crop['crop_size']) == (512, 1024)
     # 599 + 505, 649 + 505, 699 + 505 images in batches of two, two epochs: 3 462 iterations
-    assert sum(stages[f'train{i}']['iters'] for i in range(3)) == 3462
-    parts = [stages[f'train{i}']['data']['pair']['source']['subset'] for i in range(3)]
-    assert [int(19984 * part['portion']) for part in parts] == [599, 649, 699]
+    assert [stages[f'train{i}']['iters'] for i in range(3)] == [1104, 1154, 1204]
+    assert source_images(stages, 'gta5', 3) == [599, 649, 699]
+    assert [source_of(stages, i)['subset']['seed'] for i in range(3)] == [3, 4, 5]
+    assert source_of(stages, 0)['input_size'] is None  # 1914 x 1052, as they are
     assert round(2975 * stages['subset']['writer']['portion']) == 505
+
+
+def source_of(stages, index):
+    return stages[f'train{index}']['data']['pair']['source']
+
+
+def source_images(stages, name, rounds):
+    """How many images ``RandomSubset`` takes of the published number."""
+    total = get_layout(name).counts['train']
+    return [int(total * source_of(stages, i)['subset']['portion']) for i in range(rounds)]
+
+
+def test_published_values_on_synthia():
+    stages = {s['name']: s for s in Method('cbst_uda').stages('paper', 'synthia_to_cityscapes', {})}
+    assert [n for n in stages if n.startswith('train')] == ['train0', 'train1', 'train2', 'train3']
+    assert stages['threshold3']['writer']['portion'] == pytest.approx(0.35)
+    assert source_images(stages, 'synthia', 4) == [188, 211, 235, 258]
+    assert [source_of(stages, i)['subset']['seed'] for i in range(4)] == [0, 1, 2, 3]
+    assert [stages[f'train{i}']['iters'] for i in range(4)] == [694, 716, 740, 764]
+    scale, crop = source_of(stages, 1)['augment']
+    assert (scale['factors'], tuple(crop['crop_size'])) == ([0.8, 0.9, 1.0, 1.1], (600, 900))
+    scale, crop = stages['train1']['augment']
+    assert scale['factors'] == pytest.approx([0.1 * k for k in range(6, 16)])
+    assert crop['stats'] == 'stage://label1/artifacts/stats.json'
+
+
+def test_two_epochs_of_acdc():
+    def iters(name, task):
+        stages = Method(name).stages('paper', task, {})
+        return [s['iters'] for s in stages if s['name'].startswith('train')]
+
+    assert iters('cbst', 'cityscapes_to_acdc') == [1600] * 3
+    assert iters('crst_mrkld', 'cityscapes_to_acdc_fog') == [400] * 3
+    # 3 % of 2975 source images beside 505 / 2975 of 1600 or 400
+    assert iters('cbst_uda', 'cityscapes_to_acdc') == [362, 368, 376]
+    assert iters('cbst_uda', 'cityscapes_to_acdc_night') == [158, 164, 172]
+
+
+def test_no_spatial_prior_for_soft_labels():
+    with pytest.raises(UnknownNameError, match='prior'):
+        Method('crst_lrent_uda').stages('pocket', 'gta5_to_cityscapes', {'prior': 'prior.npy'})
+    stages = Method('crst_mrkld_uda').stages('pocket', 'gta5_to_cityscapes', {'prior': 'p.npy'})
+    assert [s['writer']['prior'] for s in stages if s['name'].startswith('label')] == ['p.npy'] * 3

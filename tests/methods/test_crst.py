@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sfda_bench.adapt.selection import soft_labels
-from sfda_bench.adapt.self_training_loss import regularity_loss
+from sfda_bench.adapt.self_training_loss import regularity_loss, soft_label_loss
 from sfda_bench.errors import UnknownNameError
 from tests.methods.helpers import plain
 
@@ -94,6 +94,23 @@ def test_soft_labels_come_from_the_frozen_copy_and_skip_ignored_pixels(soft):
     loss = soft.losses(batch)['loss_label']
     loss.backward()
     assert torch.isfinite(loss) and all(p.grad is None for p in soft.labeller.parameters())
+
+
+def test_a_source_image_beside_a_target_image_keeps_its_labels(soft):
+    soft.load_state_dict(soft.student.state_dict())
+    batch = views()
+    pair = {
+        f'{name}{part}': batch[f'image{part}'][i : i + 1]
+        for i, name in enumerate(('source', 'target'))
+        for part in ('', '_label')
+    }
+    soft.eval()
+    found = soft.losses(pair)['loss_label']
+    hard = soft.soft_targets(pair['source'], pair['source_label'], torch.zeros(1))
+    mild = soft.soft_targets(pair['target'], pair['target_label'], torch.ones(1))
+    logits = soft.logits(torch.cat([pair['source'], pair['target']]), (32, 64))
+    assert torch.allclose(found, soft_label_loss(logits, torch.cat([hard, mild])))
+    assert not torch.allclose(found, soft_label_loss(logits, torch.cat([mild, hard])))
 
 
 def test_an_unknown_regulariser_gets_a_hint():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 
@@ -11,6 +12,7 @@ import torch
 from mmengine.optim import OptimWrapperDict
 
 from sfda_bench.adapt.adversarial import AdversarialAdapter, discrimination_loss
+from sfda_bench.adapt.branches import views_of
 from sfda_bench.adapt.discriminator import FCDiscriminator, domain_loss, self_information
 from sfda_bench.adapt.ranking import EntropyRankWriter, normaliser, ranking_score, split
 from sfda_bench.adapt.self_training_loss import label_loss
@@ -56,6 +58,14 @@ def test_n3_normaliser():
     assert normaliser(range(19), 'code') == 0.5
     assert normaliser([0, 2, 5, 6, 7], 'paper') == pytest.approx(1 / 3)
     assert normaliser([0], 'paper') == normaliser(range(19), 'none') == 1.0
+
+
+@pytest.mark.parametrize('kind', ['code', 'paper'])
+def test_rare_classes_are_train_ids_so_other_outputs_are_refused(tmp_path, kind):
+    writer = EntropyRankWriter(str(tmp_path), normalisation=kind)
+    maps = torch.full((16, 2, 2), 1 / 16)
+    with pytest.raises(BenchError, match='with 16 outputs'):
+        writer.process(None, [{'sample_id': 'a', 'probabilities': maps}])
 
 
 @pytest.mark.parametrize('value', ['False', 'True', ''])
@@ -189,6 +199,27 @@ def test_both_optimisers_step_and_the_game_is_played_on_the_same_predictions(aux
     assert all(p.requires_grad for p in adapter.discriminators.parameters())
 
 
+@pytest.mark.parametrize('auxiliary', [False, True])
+def test_the_discriminators_learn_from_their_own_loss_alone(auxiliary):
+    """One plain step on the predictions that the network's step was made with, and nothing else."""
+    adapter = tiny(auxiliary=auxiliary).train()
+    twin = copy.deepcopy(adapter)
+    adapter.train_step(batch(), wrappers(adapter))
+    seen = views_of(**twin.data_preprocessor(batch(), True))
+    with torch.no_grad():
+        easy, hard = (
+            [self_information(x.softmax(dim=1)) for x in twin.outputs(seen[name])]
+            for name in ('easy', 'hard')
+        )
+    for judge, a, b in zip(twin.discriminators, easy, hard, strict=True):
+        ((domain_loss(judge(a), 0.0) + domain_loss(judge(b), 1.0)) / 2).backward()
+    for after, start in zip(
+        adapter.discriminators.parameters(), twin.discriminators.parameters(), strict=True
+    ):
+        assert start.grad is not None and bool(start.grad.any())
+        torch.testing.assert_close(start - 1e-2 * start.grad, after, rtol=1e-5, atol=1e-8)
+
+
 def test_without_an_adversary_only_the_network_moves():
     adapter = tiny(adversarial_main=0.0, adversarial_auxiliary=0.0).train()
     before = {k: v.clone() for k, v in adapter.state_dict().items()}
@@ -209,6 +240,18 @@ def test_gradients_accumulate_in_both_wrappers():
 def stages_of(name: str, profile: str = 'pocket', **params) -> dict[str, dict]:
     stages = Method(name).stages(profile, 'gta5_to_cityscapes', params)
     return {stage['name']: stage for stage in stages}
+
+
+def test_published_schedules():
+    """120 000 of a horizon of 250 000; SYNTHIA: 90 000 of 90 000, in both training stages."""
+    for task, iters, end in (
+        ('gta5_to_cityscapes', 120000, 250000),
+        ('synthia_to_cityscapes', 90000, None),
+    ):
+        for stage in Method('intrada_uda').stages('paper', task, {}):
+            if stage['name'] != 'rank':
+                (schedule,) = stage['param_scheduler']
+                assert (stage['iters'], schedule.get('end')) == (iters, end), stage['name']
 
 
 def test_the_controls_are_parameters():
