@@ -15,6 +15,9 @@ card = dict(
         'The last iterate instead of the best on the validation labels.',
         'One output where the network has no auxiliary head.',
     ],
+    choices=[
+        'Backbone weights are stepped three times an iteration (paper profile), as in the code.',
+    ],
 )
 stages = [
     dict(
@@ -38,11 +41,13 @@ stages = [
             constructor='SubmoduleOptimWrapperConstructor',
             student=dict(
                 type='OptimWrapper',
+                constructor='RepeatOptimWrapperConstructor',
                 optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
                 paramwise_cfg=dict(
+                    backbone_repeat=3,
                     custom_keys=dict(
                         decode_head=dict(lr_mult=10.0), auxiliary_head=dict(lr_mult=10.0)
-                    )
+                    ),
                 ),
             ),
             discriminators=dict(

@@ -23,6 +23,12 @@ card = dict(
         'the code also keeps the best on the validation labels.',
         "On ACDC easy crops are balanced by the teacher's labels; the code uses the true ones.",
         'On ACDC one model serves all conditions; the suite acdc_conditions has one a condition.',
+        'On ACDC the code rescales probabilities by a class prior; off here, '
+        "class_prior_rescale=true folds it into the classifier's bias, before interpolation.",
+        "Scored under the suite's protocol, where the code tests at 1280 x 640 (ACDC 1280 x 720).",
+        'Published with DAFormer (network daformer_b5) and a ResNet-101 V1c with trained batch '
+        'norm (deeplabv2_r101_v1c); the suite paper runs the Caffe ResNet-101.',
+        'With 16 outputs (SYNTHIA) entropies are divided by ln 16; the code has ln 19.',
     ],
     choices=[
         'The pocket rate was lowered once, from 5e-4 to 1e-4, after a first pocket result on '

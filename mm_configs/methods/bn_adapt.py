@@ -24,9 +24,15 @@ stages = [
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.0)),
     ),
 ]
+# one pass over 2975 images of Cityscapes, 1600 of ACDC or 400 of one of its conditions
+_conditions = ('fog', 'night', 'rain', 'snow')
+_acdc = dict(
+    cityscapes_to_acdc=dict(iters=400),
+    **{f'cityscapes_to_acdc_{condition}': dict(iters=100) for condition in _conditions},
+)
 profiles = dict(
     pocket=dict(adapt=dict(iters=30)),
     camvid=dict(adapt=dict(iters=92)),
-    paper=dict(adapt=dict(iters=744)),
+    paper=dict(adapt=dict(iters=744, overrides=_acdc)),
 )
 skip = {}

@@ -12,6 +12,7 @@ card = dict(
     deviations=[
         'An exponential average over the stream (momentum 0.1, starting from the source); the '
         'paper mixes with the statistics of one batch and forgets them.',
+        'Batches of one image.',
     ],
 )
 stages = [

@@ -10,8 +10,8 @@ card = dict(
     arxiv='2306.01598',
     code='https://github.com/yihong-97/Source-free_IAPC',
     deviations=[
-        'SYNTHIA: 19 outputs, of which the source model never trains three, where the published '
-        'network has 16.',
+        'SYNTHIA: 16 outputs, as published, on the Caffe DeepLabV2 networks; others have 19, of '
+        'which the source model never trains three.',
         'The clean images of the forward after each step, which only moves batch-norm statistics, '
         'are those of the batch; in the code they are drawn apart. No ground truth is loaded.',
         'Every epoch is a permutation of the images; the code shuffles the repeated list once.',
@@ -24,8 +24,9 @@ card = dict(
         'authors in December 2024; legacy_view=True gives the scrambled map of June 2023.',
         'Importance from logits, as in the code; importance_input="prob" as the abstract reads.',
         'Cityscapes -> ACDC is ours (no published recipe): base 960 x 540, labels at 1, 1.25 and '
-        '0.75 of it, 5 000 iterations, the rest as published.',
-        'Backbone weights enter the SGD group three times (paper profile), as in the code.',
+        '0.75 of it, clean images at 960 x 540, 5 000 iterations, the rest as published; so for '
+        'each condition alone.',
+        'Backbone weights are stepped three times an iteration (paper profile), as in the code.',
     ],
 )
 stages = [
@@ -102,16 +103,24 @@ def _short(iters, crop, base, clean, **adapter):
     )
 
 
+_ACDC_TASKS = [
+    'cityscapes_to_acdc',
+    'cityscapes_to_acdc_fog',
+    'cityscapes_to_acdc_night',
+    'cityscapes_to_acdc_rain',
+    'cityscapes_to_acdc_snow',
+]
 _OUR_ACDC = dict(
     label=dict(pack=dict(sizes=[(960, 540), (1200, 675), (720, 405)])),
     adapt=dict(iters=5000, pack=dict(base_size=(960, 540), clean_size=(960, 540))),
 )
 profiles = dict(
     paper=dict(
-        label=dict(overrides=dict(cityscapes_to_acdc=_OUR_ACDC['label'])),
+        label=dict(overrides={task: _OUR_ACDC['label'] for task in _ACDC_TASKS}),
         adapt=dict(
             overrides=dict(
-                synthia_to_cityscapes=dict(iters=5000), cityscapes_to_acdc=_OUR_ACDC['adapt']
+                {task: _OUR_ACDC['adapt'] for task in _ACDC_TASKS},
+                synthia_to_cityscapes=dict(iters=5000),
             )
         ),
     ),

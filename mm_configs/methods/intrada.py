@@ -23,6 +23,7 @@ card = dict(
     choices=[
         'Entropy normalisation none | code | paper is a parameter; none by default.',
         'Initialisation is a parameter: init=last (source model, default) or initial (ImageNet).',
+        'Backbone weights are stepped three times an iteration (paper profile), as in the code.',
     ],
 )
 _labels = 'stage://rank/artifacts/labels'
@@ -63,11 +64,13 @@ stages = [
             constructor='SubmoduleOptimWrapperConstructor',
             student=dict(
                 type='OptimWrapper',
+                constructor='RepeatOptimWrapperConstructor',
                 optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
                 paramwise_cfg=dict(
+                    backbone_repeat=3,
                     custom_keys=dict(
                         decode_head=dict(lr_mult=10.0), auxiliary_head=dict(lr_mult=10.0)
-                    )
+                    ),
                 ),
             ),
             discriminators=dict(

@@ -7,7 +7,10 @@ card = dict(
     reported='minent',
     reported_label='MinEnt',
     summary='Minimisation of the entropy of target predictions, beside labelled source images.',
-    choices=['The weights of the entropies are those of the adversarial losses in ADVENT.'],
+    choices=[
+        *_base_.card.choices,
+        'The weights of the entropies are those of the adversarial losses in ADVENT.',
+    ],
 )
 stages = [
     dict(

@@ -28,8 +28,8 @@ card = dict(
         'MOCM: half of the classes of each image, drawn by their mean reliability, pasted over the '
         'next image of the batch with labels and weights.',
         'Strong view: colour jitter 0.2 (p 0.8) and blur (p 0.5) after mixing, as in DACS.',
-        'Optimiser: SGD 2.5e-4 (head and metric network tenfold), poly 0.9, 40 000 iterations of '
-        'batch 2 at 1024 x 512.',
+        'Optimiser: SGD 2.5e-4 (head and metric network tenfold), momentum 0.9, weight decay 5e-4, '
+        'poly 0.9, 40 000 iterations of batch 2 at 1024 x 512 (ACDC: 960 x 540).',
         'The student is scored. Pocket and CamVid profiles: Adam 1e-4 (metric network 5e-3), '
         'momentum 0.95, few iterations.',
     ],

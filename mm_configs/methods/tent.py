@@ -12,6 +12,10 @@ card = dict(
         'online on the test stream.',
         'The running statistics are updated on the way and used for scoring.',
     ],
+    choices=[
+        'Adam at 1e-4, batches of four and two passes over the target training images are ours; '
+        'the paper has no offline form.',
+    ],
 )
 stages = [
     dict(
@@ -26,8 +30,13 @@ stages = [
         ),
     ),
 ]
+_conditions = ('fog', 'night', 'rain', 'snow')
+_acdc = dict(
+    cityscapes_to_acdc=dict(iters=800),
+    **{f'cityscapes_to_acdc_{condition}': dict(iters=200) for condition in _conditions},
+)
 profiles = dict(
     pocket=dict(adapt=dict(iters=60)),
     camvid=dict(adapt=dict(iters=184)),
-    paper=dict(adapt=dict(iters=1488)),
+    paper=dict(adapt=dict(iters=1488, overrides=_acdc)),
 )

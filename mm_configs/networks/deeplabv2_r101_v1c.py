@@ -28,9 +28,10 @@ network = dict(
             optimizer=dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),
             paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0))),
         ),
+        # the product is mmcv's rate; mmengine's schedules reach their end one step early
         param_scheduler=[
-            dict(type='LinearLR', start_factor=1e-6, begin=0, end=1500, by_epoch=False),
-            dict(type='PolyLR', power=1.0, eta_min=0.0, begin=1500, end=40000, by_epoch=False),
+            dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0, end=40001, by_epoch=False),
+            dict(type='LinearLR', start_factor=1e-6, begin=0, end=1501, by_epoch=False),
         ],
     ),
 )

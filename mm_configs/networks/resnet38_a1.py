@@ -1,5 +1,7 @@
 # Wide ResNet-38, model A1, of CBST: stored BN statistics always, affine parameters trained, biases
-# and betas at twice the rate without decay. Recipe: 30 epochs of 24 966 images at batch 16.
+# and betas at twice the rate without decay. Recipe: 30 epochs of 24 966 images at batch 16, on any
+# source; the authors take 50 epochs of SYNTHIA, scale by 0.7 to 1.3 and start from ImageNet weights
+# in MXNet's format, which are not declared here: this network starts at random.
 network = dict(
     name='resnet38_a1',
     title='ResNet-38 (A1)',

@@ -1,4 +1,5 @@
-# SegFormer with MiT-B5 under the conventions of the DAFormer line.
+# SegFormer with MiT-B5 under the conventions of the DAFormer line, with ATP's crops of 640 (512 in
+# DAFormer) and without its rare-class sampling and feature distance.
 network = dict(
     name='segformer_b5',
     title='SegFormer (MiT-B5)',
@@ -34,9 +35,10 @@ network = dict(
                 )
             ),
         ),
+        # the product is mmcv's rate; mmengine's schedules reach their end one step early
         param_scheduler=[
-            dict(type='LinearLR', start_factor=1e-6, begin=0, end=1500, by_epoch=False),
-            dict(type='PolyLR', power=1.0, eta_min=0.0, begin=1500, end=40000, by_epoch=False),
+            dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0, end=40001, by_epoch=False),
+            dict(type='LinearLR', start_factor=1e-6, begin=0, end=1501, by_epoch=False),
         ],
     ),
 )

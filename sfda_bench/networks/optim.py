@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
+import re
+from collections.abc import Callable
 from typing import Any
 
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
+from torch.optim import SGD
 
 from sfda_bench.errors import BenchError
 from sfda_bench.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -20,12 +22,30 @@ def lineage_multiplicity(name: str) -> int:
     convolutions of a block 3 times, those of a projection 4 times, the stem once.
 
     Args:
-        name: Full parameter name with a ``backbone`` component; others count once.
+        name: Full parameter name in a stage (``backbone.layer1`` ...) of a ResNet; others count
+            once, as in the code's VGG.
     """
-    parts = name.split('.')
-    if 'backbone' not in parts:
-        return 1
-    return max(1, len(parts) - parts.index('backbone') - 2)
+    inside = re.search(r'(?:^|\.)backbone\.(layer\d+\..+)$', name)
+    return inside.group(1).count('.') if inside else 1
+
+
+class RepeatedSGD(SGD):
+    """SGD that goes through a group's parameters ``group['repeat']`` times a step.
+
+    Only for the step are they listed so often: a gradient scaler or a clipping of gradients that
+    walks the groups would else treat each gradient several times.
+    """
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One step, see :class:`torch.optim.SGD`."""
+        once = [group['params'] for group in self.param_groups]
+        try:
+            for group in self.param_groups:
+                group['params'] = group['params'] * group.get('repeat', 1)
+            return super().step(closure)
+        finally:
+            for group, params in zip(self.param_groups, once, strict=True):
+                group['params'] = params
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -35,9 +55,9 @@ class RepeatOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     * 1 (default): every parameter is updated once a step.
     * 3: faithful to the lineage, see :func:`lineage_multiplicity`. Each listing is a full update
       with the same gradient and a shared momentum buffer, so the printed backbone rate acts about
-      three times as large. Needs SGD, which is set to ``foreach=False``: the fused form gives
-      another trajectory. As in current PyTorch, the listings of the very first step start from
-      separate buffers.
+      three times as large. Needs SGD, which becomes :class:`RepeatedSGD` with ``foreach=False``:
+      the fused form gives another trajectory. As in current PyTorch, the listings of the very
+      first step start from separate buffers.
 
     ``custom_keys=dict(backbone=dict(lr_mult=3))`` is the approximation without duplicates.
 
@@ -60,21 +80,14 @@ class RepeatOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 raise BenchError(
                     f'backbone_repeat=3 with {kind}', 'SGD, the optimiser of that line'
                 )
-            self.optimizer_cfg['foreach'] = False
+            self.optimizer_cfg.update(type=RepeatedSGD, foreach=False)
             # without groups of its own mmengine would hand over model.parameters() unseen
             self.paramwise_cfg.setdefault('bypass_duplicate', True)
-
-    def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Build the wrapper; PyTorch's warning about the intended duplicates is silenced."""
-        with warnings.catch_warnings():
-            if self.backbone_repeat == 3:
-                warnings.filterwarnings('ignore', message='.*duplicate parameters.*')
-            return super().__call__(model)
 
     def add_params(
         self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any
     ) -> None:
-        """Collect one group a parameter; at the top level, list it as often as asked for."""
+        """Collect one group a parameter; at the top level, say how often it is stepped."""
         super().add_params(params, module, prefix=prefix, **kwargs)
         if prefix or self.backbone_repeat == 1:
             return
@@ -82,4 +95,4 @@ class RepeatOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for group in params:
             (parameter,) = group['params']
             if parameter.requires_grad:
-                group['params'] = [parameter] * lineage_multiplicity(names[id(parameter)])
+                group['repeat'] = lineage_multiplicity(names[id(parameter)])

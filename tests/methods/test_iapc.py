@@ -387,6 +387,7 @@ def test_the_writer_keeps_every_pixel(tmp_path):
         ('gta5_to_cityscapes', 9000, (1280, 640), (1024, 512)),
         ('synthia_to_cityscapes', 5000, (1280, 640), (1024, 512)),
         ('cityscapes_to_acdc', 5000, (960, 540), (960, 540)),
+        ('cityscapes_to_acdc_night', 5000, (960, 540), (960, 540)),
     ],
 )
 def test_paper_profile(task, iters, base, labels):

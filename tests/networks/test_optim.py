@@ -65,11 +65,12 @@ def test_multiplicity_of_the_published_network():
         g for g in optim.optimizer.param_groups if names[id(g['params'][0])].startswith('backbone')
     ]
     trained = [g for g in backbone if g['params'][0].requires_grad]
-    counts = [len(g['params']) for g in trained]
+    counts = [g['repeat'] for g in trained]
     assert (sum(counts), len(counts)) == (314, 104)
     assert (counts.count(3), counts.count(4), counts.count(1)) == (99, 4, 1)
     head = [g for g in optim.optimizer.param_groups if 'decode_head' in names[id(g['params'][0])]]
-    assert [(len(g['params']), g['lr']) for g in head] == [(1, 1.0)] * 8
+    assert [(g['repeat'], g['lr']) for g in head] == [(1, 1.0)] * 8
+    assert all(len(g['params']) == 1 for g in optim.optimizer.param_groups)
 
 
 def test_default_has_no_duplicates():
@@ -83,6 +84,21 @@ def test_names_below_an_adapter():
     assert lineage_multiplicity('student.backbone.layer1.0.downsample.0.weight') == 4
     assert lineage_multiplicity('student.backbone.conv1.weight') == 1
     assert lineage_multiplicity('student.decode_head.conv2d_list.0.weight') == 1
+    # VGG is listed once in that code; transformers are not of that line
+    assert lineage_multiplicity('backbone.features.28.weight') == 1
+    assert lineage_multiplicity('backbone.layers.0.1.3.attn.attn.in_proj_weight') == 1
+
+
+def test_a_gradient_scaler_divides_each_gradient_once():
+    model = Tiny().float()
+    optimizer = wrapper(model, 3).optimizer
+    scaler = torch.amp.GradScaler('cpu', init_scale=1024.0)
+    scaler.scale(2 * model.weight).backward()
+    scaler.unscale_(optimizer)
+    assert model.weight.grad.item() == 2.0
+    scaler.step(optimizer)
+    assert model.weight.item() == pytest.approx(1 - 2 * (1 - 0.43))
+    assert [len(g['params']) for g in optimizer.param_groups] == [1]
 
 
 def test_state_survives_saving():
