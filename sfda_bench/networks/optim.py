@@ -36,7 +36,7 @@ class RepeatedSGD(SGD):
     walks the groups would else treat each gradient several times.
     """
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One step, see :class:`torch.optim.SGD`."""
         once = [group['params'] for group in self.param_groups]
         try:
