@@ -34,7 +34,7 @@ def _with_source(stage):
         writer = dict(stage['writer'], prior=None)
         return dict(stage, writer=writer, data=dict(type='target', sample_list=_subset))
     index = int(name[-1])
-    images = (599, 649, 699, 749)[index]  # 3 % and a quarter more each round, of 19 984
+    images = (599, 649, 699, 749)[index]  # 3 %, 0.25 more each round, of 19 984
     source = dict(
         type='source', input_size=None, subset=dict(portion=images / 24966, seed=3 + index)
     )
@@ -53,7 +53,7 @@ def _two_epochs(images):
 
 def _synthia(index):
     """Another portion, size, crop and scales; the target's scales are those of CBST."""
-    images = (188, 211, 235, 258)[index]  # 2 % and a quarter more each round, of 9400
+    images = (188, 211, 235, 258)[index]  # 2 %, 0.25 more each round, of 9400
     target = _base_.profiles.paper[f'train{index}']['overrides']['synthia_to_cityscapes']
     crop = target['augment'][1]
     source = dict(
@@ -67,7 +67,7 @@ def _synthia(index):
 
 def _acdc(index, target):
     """Cityscapes as the source; ``target`` images are left of ACDC."""
-    images = (89, 96, 104, 111)[index]  # 3 % and a quarter more each round, of 2975
+    images = (89, 96, 104, 111)[index]  # 3 %, 0.25 more each round, of 2975
     source = dict(subset=dict(portion=images / 2975))
     return dict(iters=_two_epochs(images + target), data=dict(pair=dict(source=source)))
 
