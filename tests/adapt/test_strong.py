@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -72,3 +74,74 @@ def test_the_convention_comes_from_the_preprocessor():
     assert mean.flatten().tolist() == [1, 2, 3] and std.flatten().tolist() == [4, 5, 6] and rgb
     with pytest.raises(BenchError, match='normalises'):
         input_convention(torch.nn.Identity())
+
+
+# --- the defaults: atp.md section 4 -----------------------------------------------------------
+
+
+def test_how_often_views_are_jittered_and_blurred():
+    torch.manual_seed(0)
+    draws = torch.tensor([StrongView().draw() for _ in range(4000)]).float()
+    assert draws.mean(dim=0).tolist() == pytest.approx([0.8, 0.5], abs=0.03)
+    assert float(draws.prod(dim=1).mean()) == pytest.approx(0.4, abs=0.03)
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> dict[str, list]:
+    """What kornia's functions are asked for; they change nothing."""
+    seen: dict[str, list] = {}
+
+    def spy(name):
+        def record(pixels, *arguments):
+            seen.setdefault(name, []).append(arguments)
+            return pixels
+
+        return record
+
+    for name in ('brightness', 'contrast', 'saturation', 'hue'):
+        monkeypatch.setattr(f'kornia.enhance.adjust_{name}', spy(name))
+    monkeypatch.setattr('kornia.filters.gaussian_blur2d', spy('blur'))
+    return seen
+
+
+def test_each_view_draws_anew(drawn):
+    torch.manual_seed(1)
+    view, weak = StrongView(), images()
+    for _ in range(1000):
+        view(weak, MEAN, STD, True)
+    shares = {name: len(calls) / 1000 for name, calls in drawn.items()}
+    jitter = dict.fromkeys(('brightness', 'contrast', 'saturation', 'hue'), 0.8)
+    assert shares == pytest.approx({**jitter, 'blur': 0.5}, abs=0.05)
+    assert view(weak, MEAN, STD, True, (False, True)) is not weak
+    assert len(drawn['hue']) == round(1000 * shares['hue'])
+
+
+def test_ranges_of_the_jitter(drawn):
+    """0.2 each: an added brightness, factors, and an angle in parts of the full circle."""
+    torch.manual_seed(2)
+    StrongView()(torch.zeros(1000, 3, 1, 1), MEAN, STD, True, (True, False))
+    angle = 0.2 * 2 * math.pi
+    ranges = {
+        'brightness': (-0.2, 0.2), 'contrast': (0.8, 1.2), 'saturation': (0.8, 1.2),
+        'hue': (-angle, angle),
+    }  # fmt: skip
+    assert set(drawn) == set(ranges)
+    for name, (low, high) in ranges.items():
+        [(values,)] = drawn[name]
+        assert values.shape == (1000,)
+        reach = high - low
+        assert low <= float(values.min()) < low + 0.02 * reach, name
+        assert high >= float(values.max()) > high - 0.02 * reach, name
+        assert float(values.mean()) == pytest.approx((low + high) / 2, abs=0.05 * reach)
+
+
+def test_ranges_of_the_blur(drawn):
+    torch.manual_seed(3)
+    view = StrongView()
+    for _ in range(500):
+        view(torch.zeros(1, 3, 64, 96), MEAN, STD, True, (False, True))
+    assert {kernel for kernel, _ in drawn['blur']} == {(7, 9)}
+    sigmas = [sigma for _, (sigma, other) in drawn['blur'] if sigma == other]
+    assert len(sigmas) == 500
+    assert 0.15 <= min(sigmas) < 0.17 and 1.13 < max(sigmas) <= 1.15
+    assert sum(sigmas) / 500 == pytest.approx(0.65, abs=0.05)

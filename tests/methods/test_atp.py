@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from mmseg.structures import SegDataSample
+from torch.nn.functional import cross_entropy
 
 from sfda_bench.adapt.complementary import reliability_map
-from sfda_bench.adapt.curriculum import IGNORE
+from sfda_bench.adapt.contrast import encoder_map, pixels, semantic_contrast
+from sfda_bench.adapt.curriculum import IGNORE, alignment, negative_loss
 from sfda_bench.adapt.ranking import ranking_score, split
 from sfda_bench.errors import BenchError
 from sfda_bench.methods.atp import ATPAlign, ATPPropagate, ATPRank, ATPTeach
@@ -42,6 +45,35 @@ def image(seed: int = 0) -> torch.Tensor:
 def pair() -> dict:
     images = {'easy': image(0), 'hard': image(1)}
     return {'inputs': images, 'data_samples': {'easy': None, 'hard': None}}
+
+
+def paper(number: int, task: str = 'gta5_to_cityscapes') -> dict:
+    """A stage of the paper profile: 0 align, 1 teach, 2 rank, 3 propagate."""
+    return Method('atp').stages('paper', task, {})[number]
+
+
+def from_config(number: int):
+    """The stage's adapter as the paper profile sets it, on the small network."""
+    config = dict(paper(number)['adapter'])
+    kind = {'ATPAlign': ATPAlign, 'ATPTeach': ATPTeach}[config.pop('type')]
+    return build(kind, **config)
+
+
+def mirrored_colours(images: torch.Tensor, switches=None) -> torch.Tensor:
+    """Stands for the strong view: other pixels for the network, the same signs."""
+    return images.flip(1)
+
+
+@torch.no_grad()
+def moved(module: torch.nn.Module, seed: int) -> None:
+    """Change a network, so that it differs from its copies."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+
+
+def floats(losses: dict) -> dict[str, float]:
+    return {name: float(value.detach()) for name, value in losses.items()}
 
 
 def raw(images: dict) -> dict:
@@ -74,7 +106,7 @@ def test_image_score():
 
 
 def test_learning_rate_of_the_sheet():
-    stage = Method('atp').stages('paper', 'gta5_to_cityscapes', {})[0]
+    stage = paper(0)
     adapter = build(ATPAlign)
     wrapper = build_optim_wrapper(adapter, dict(stage['optim_wrapper']))
     schedulers = [
@@ -112,6 +144,23 @@ def test_alignment_is_tiny_and_moves_everything_unless_frozen():
         assert abs(float(sum(losses.values()).detach())) < 1e-3
 
 
+def test_alignment_of_known_logits_on_the_strong_view():
+    """Section 5 and case 10.2: gamma 5, alpha 3, 1e-3 and 1e-4, two pixels of 19 classes."""
+    adapter = from_config(0)
+    z = [[3 * math.sin(1 + 19 * i + c) for i in range(2)] for c in range(19)]
+    known = torch.tensor(z).view(1, 19, 1, 2)
+    weak, seen = torch.randn(1, 3, 1, 2), []
+    adapter.strong = mirrored_colours
+    adapter.logits = lambda images, size: (seen.append((images, size)), known)[1]
+    losses = floats(adapter.losses({'image': weak}))
+    [(images, size)] = seen
+    assert torch.equal(images, weak.flip(1)) and size == (1, 2)
+    entropy, diversity = (float(value) for value in alignment(known, 5.0, 3.0))
+    assert losses['loss_entropy'] == pytest.approx(1e-3 * entropy)
+    assert losses['loss_diversity'] == pytest.approx(-1e-4 * diversity)
+    assert sum(losses.values()) == pytest.approx(-1.557611437e-05, rel=1e-5)
+
+
 def test_alignment_keeps_no_teacher_unless_crops_need_one():
     adapter = build(ATPAlign)
     adapter.loss(image())
@@ -125,10 +174,25 @@ def test_alignment_keeps_no_teacher_unless_crops_need_one():
 
 
 def test_teaching_labels_every_pixel_as_the_code_does():
-    adapter = build(ATPTeach)
-    losses = adapter.loss(image())
+    """Section 6: the teacher labels the plain view, the student learns on the strong one."""
+    adapter = from_config(1)
+    moved(adapter.student, 1)
+    adapter.strong = mirrored_colours
+    weak, strong = image(), image().flip(1)
+    student, teacher = adapter.student, adapter.teacher
+    labels = adapter.logits_of(teacher, weak, (48, 96)).argmax(dim=1)
+    for other in ((teacher, strong), (student, weak), (student, strong)):
+        wrong = adapter.logits_of(*other, (48, 96)).argmax(dim=1)
+        assert float((wrong != labels).float().mean()) > 0.1
+    logits = adapter.logits_of(student, strong, (48, 96)).detach()
+    assert float(logits.softmax(dim=1).amin()) < 0.04
+    losses = adapter.losses({'image': weak})
+    expected = {
+        'loss_positive': float(cross_entropy(logits, labels)),
+        'loss_negative': float(negative_loss(logits, 0.04)),
+    }
+    assert floats(losses) == pytest.approx(expected, rel=1e-5)
     sum(losses.values()).backward()
-    assert set(losses) == {'loss_positive', 'loss_negative'}
     assert all(p.grad is None for p in adapter.teacher.parameters())
 
 
@@ -168,6 +232,96 @@ def test_propagation_has_three_parts():
     sum(losses.values()).backward()
     assert all(p.grad is not None for p in adapter.student.parameters())
     assert all(p.grad is None for p in adapter.teacher_projection_head.parameters())
+
+
+def propagating(**kwargs):
+    """An adapter whose networks differ and whose labels are known: ``(adapter, views, known)``.
+
+    Easy images are positive, with classes 0 to 4 in upright strips of five cells of the features;
+    hard ones are negative, with classes 5 to 8 in lying strips of three.
+    """
+    adapter = build(ATPPropagate, **{**SMALL, 'ignore_top': 4, 'ignore_bottom': 8, **kwargs})
+    moved(adapter.student, 1)
+    moved(adapter.projection_head, 2)
+    views = {'easy': image(0).abs() + 0.1, 'hard': -image(1).abs() - 0.1}
+    columns, rows = torch.arange(96).expand(48, 96), torch.arange(48)[:, None].expand(48, 96)
+    strips, layers = (columns // 20).clamp(max=4), rows // 12
+    easy = torch.stack([strips, (strips + 2) % 5])
+    hard = 5 + torch.stack([layers, (layers + 1) % 4])
+    confidence = torch.where(columns < 48, 0.968, 0.5).expand(2, 48, 96)
+    known = {'easy': (views['easy'], easy, confidence), 'hard': (views['hard'], hard, confidence)}
+    adapter.labelled = lambda images: known['easy' if images is views['easy'] else 'hard']
+    adapter.strong = mirrored_colours
+    adapter.step += 1
+    return adapter, views, known
+
+
+def test_easy_classes_are_pasted_over_hard_images_with_their_weights():
+    """Section 7.2: labels and weights of what is seen; the negative loss has no weights."""
+    adapter, views, known = propagating()
+    seen, logits = [], adapter.logits
+    adapter.logits = lambda images, size: (seen.append(images), logits(images, size))[1]
+    losses = floats(adapter.losses(views))
+    strong, mixed = seen
+    assert torch.equal(strong, views['easy'].flip(1))
+    pasted = mixed[:, 0] > 0
+    shown = torch.where(pasted[:, None], views['easy'], views['hard'])
+    assert torch.equal(mixed, shown.flip(1))
+    easy, hard = known['easy'][1], known['hard'][1]
+    for mask, label in zip(pasted, easy, strict=True):
+        classes = label[mask].unique()
+        assert len(classes) == 3 and torch.equal(mask, torch.isin(label, classes))
+    weight = torch.full((2, 48, 96), 0.5)
+    weight[:, :4] = weight[:, -8:] = 0.0
+    weight[pasted] = 1.0
+    labels = torch.where(pasted, easy, hard)
+    easy_logits, mixed_logits = (
+        adapter.logits_of(adapter.student, images, (48, 96)).detach() for images in seen
+    )
+    expected = {
+        'loss_easy_positive': cross_entropy(easy_logits, easy),
+        'loss_easy_negative': negative_loss(easy_logits, 0.04),
+        'loss_mixed_positive': (
+            weight * cross_entropy(mixed_logits, labels, reduction='none')
+        ).mean(),
+        'loss_mixed_negative': negative_loss(mixed_logits, 0.04),
+    }
+    assert all(float(value) > 0 for value in expected.values())
+    for name, value in expected.items():
+        assert losses[name] == pytest.approx(float(value), rel=1e-5), name
+
+
+def embedded(network, projector, images: torch.Tensor) -> torch.Tensor:
+    features = encoder_map(network.decode_head, network.extract_feat(images))
+    return pixels(projector(features)).detach()
+
+
+def test_prototypes_are_the_teachers_of_plain_easy_images():
+    """Section 7.2, step 3: means of the teacher's features under the labels of easy pixels."""
+    adapter, views, known = propagating()
+    adapter.losses(views)
+    features = embedded(adapter.teacher, adapter.teacher_projection_head, views['easy'])
+    labels = known['easy'][1][:, ::4, ::4].flatten()
+    counts = torch.bincount(labels, minlength=19)
+    assert torch.equal(adapter.prototypes.count, counts.float())
+    means = torch.stack([features[labels == c].mean(dim=0) for c in range(5)])
+    assert torch.allclose(adapter.prototypes.mean[:5], means, atol=1e-5)
+    assert not adapter.prototypes.mean[5:].any()
+    assert float(torch.pdist(means).min()) > 1e-3
+
+
+def test_contrast_is_of_strong_hard_features_with_their_labels():
+    """Section 7.2, step 4: labels without weight are left out; here the temperature is 0.1."""
+    adapter, views, known = propagating(temperature=0.1)
+    losses = floats(adapter.losses(views))
+    labels = known['hard'][1][:, ::4, ::4].clone()
+    labels[:, :1] = labels[:, -2:] = IGNORE
+    features = embedded(adapter.student, adapter.projection_head, views['hard'].flip(1))
+    means = adapter.prototypes.mean
+    contrast, regulariser = semantic_contrast(features, labels.flatten(), means, 0.1)
+    assert losses['loss_contrast'] == pytest.approx(float(contrast), rel=1e-5)
+    assert losses['loss_regulariser'] == pytest.approx(float(regulariser), rel=1e-5)
+    assert float(contrast) != pytest.approx(math.log(19), abs=0.01)
 
 
 def test_contrast_starts_late():
@@ -230,6 +384,75 @@ def test_images_of_different_sizes_cannot_be_mixed():
 
 
 # --- configs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('task', ['gta5_to_cityscapes', 'synthia_to_cityscapes'])
+@pytest.mark.parametrize('number', [0, 1, 3])
+def test_training_of_the_sheet(number, task):
+    """Section 4; of the batch in stage P, two easy and two hard images."""
+    stage = paper(number, task)
+    assert (stage['iters'], stage['batch_size'], stage['flip']) == (40000, 2, True)
+    assert tuple(stage['input_size']) == (1280, 640) and tuple(stage['crop_size']) == (640, 640)
+    optimizer = stage['optim_wrapper']['optimizer']
+    assert optimizer['type'] == 'AdamW' and tuple(optimizer['betas']) == (0.9, 0.999)
+    assert (optimizer['lr'], optimizer['weight_decay']) == (6e-5, 0.01)
+    keys = stage['optim_wrapper']['paramwise_cfg']['custom_keys']
+    assert keys['head'] == {'lr_mult': 10.0}
+    assert keys['norm'] == keys['pos_block'] == {'decay_mult': 0.0}
+    adapter = stage['adapter']
+    teacher = ('momentum', 'warmup', 'buffers', 'teacher_mode', 'predict_on', 'cbc_size', 'strong')
+    expected = [0.999, 'dacs', 'skip', 'train', 'student', None, None]
+    assert [adapter.get(key) for key in teacher] == expected
+
+
+@pytest.mark.parametrize('number', [0, 1, 3])
+def test_training_on_acdc_of_the_sheet(number):
+    """Sections 4 and 8: larger images, whose crops are balanced."""
+    stage = paper(number, 'cityscapes_to_acdc')
+    assert tuple(stage['input_size']) == (1280, 720) and stage['crop_size'] is None
+    assert tuple(stage['adapter']['cbc_size']) == (640, 640)
+
+
+CONSTANTS = [
+    ('section 5', 0, 'weight_entropy', 1e-3),
+    ('section 5', 0, 'weight_diversity', 1e-4),
+    ('section 5', 0, 'gamma', 5.0),
+    ('section 5', 0, 'alpha', 3.0),
+    ('section 5', 0, 'curriculum_detach', False),
+    ('section 5', 0, 'freeze_classifier', False),
+    ('section 6', 1, 'negative_threshold', 0.04),
+    ('section 6', 1, 'negative_form', 'joint'),
+    ('section 6', 1, 'negatives_on', 'all'),
+    ('section 6', 1, 'positive_threshold', None),
+    ('section 6', 3, 'negative_threshold', 0.04),
+    ('section 6', 3, 'negative_form', 'joint'),
+    ('section 6', 3, 'negatives_on', 'all'),
+    ('section 6', 3, 'positive_threshold', None),
+    ('section 7.2', 3, 'confident', 0.968),
+    ('section 7.2', 3, 'ignore_top', 15),
+    ('section 7.2', 3, 'ignore_bottom', 120),
+    ('section 7.2', 3, 'contrast_start', 1500),
+    ('section 7.2', 3, 'weight_contrast', 1.0),
+    ('section 7.2', 3, 'replicate_inplace_bug', False),
+    ('section 7.3', 3, 'min_share', 0.75),
+    ('section 7.4', 3, 'temperature', 100.0),
+    ('section 7.4', 3, 'weight_regulariser', 1.0),
+    ('section 2', 3, 'projection', 512),
+]
+
+
+@pytest.mark.parametrize(('section', 'number', 'name', 'value'), CONSTANTS)
+@pytest.mark.parametrize('task', ['gta5_to_cityscapes', 'cityscapes_to_acdc'])
+def test_constants_of_the_sheet(section, number, name, value, task):
+    """The same for all tasks (section 8)."""
+    assert paper(number, task)['adapter'][name] == value, section
+
+
+def test_split_of_the_sheet():
+    """Section 7.1: three tenths, by the plain entropy."""
+    writer = paper(2)['writer']
+    assert (writer['easy_portion'], writer['normalisation']) == (0.3, 'none')
+    assert paper(2)['adapter']['replicate_train_mode'] is False
 
 
 def test_acdc_has_one_model_a_condition(pocket_root, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
 from PIL import Image
 
 from sfda_bench.adapt.class_weights import RareClassWeights
@@ -20,6 +21,8 @@ from sfda_bench.adapt.labelling import LabelWriter
 from sfda_bench.adapt.mean_teacher import update_average
 from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.methods.iapc import tapped
+from sfda_bench.suite.compose import _schedulers
+from sfda_bench.suite.method import Method
 from tests.methods.helpers import plain
 
 
@@ -271,6 +274,63 @@ def test_two_iterations_source_fixed_student_moved_memory_an_average():
     assert buffers and all(torch.equal(now[key], student[key]) for key in buffers)
 
 
+@torch.no_grad()
+def moved(module: torch.nn.Module, seed: int) -> None:
+    """Change a network, so that it differs from its copies."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+
+
+def apart(**kwargs):
+    """An adapter whose three networks differ."""
+    adapter = loaded(**kwargs)
+    moved(adapter.student, 1)
+    moved(adapter.teacher, 2)
+    return adapter
+
+
+def test_each_network_sees_its_crop():
+    """Section 6.1: S the plain crop, T the recoloured one, M that of the unscaled image."""
+    adapter, seen = apart(), {}
+    for name in ('source', 'student', 'teacher'):
+        getattr(adapter, name).backbone.register_forward_pre_hook(
+            lambda _, inputs, name=name: seen.setdefault(name, []).append(inputs[0].unique().item())
+        )
+    names = ('source', 'student', 'memory', 'clean')
+    views = {name: torch.full((1, 3, 32, 64), float(i)) for i, name in enumerate(names)}
+    adapter.losses({**views, 'student_label': torch.zeros(1, 32, 64, dtype=torch.int64)})
+    assert seen == {'source': [0.0], 'student': [1.0], 'teacher': [2.0]}
+
+
+def test_losses_of_three_networks():
+    """Section 6.3: S weighs, M gives prototypes, T learns; the factors are those of the config."""
+    config = dict(paper()[1]['adapter'])
+    assert config.pop('type') == 'IAPC'
+    adapter = apart(**{**config, 'small_pixels': 100})
+    generator = torch.Generator().manual_seed(5)
+    names = ('source', 'student', 'memory')
+    views = {name: torch.randn(2, 3, 32, 64, generator=generator) for name in names}
+    labels = (torch.rand(2, 32, 64, generator=generator) ** 2 * 19).long()
+    labels[:, :4] = 255
+    size = (32, 64)
+    source = adapter.logits_of(adapter.source, views['source'], size)
+    memory, memory_features = tapped(adapter.teacher, views['memory'], 'layer3')
+    logits, features = tapped(adapter.student, views['student'], 'layer3')
+    nearest, similarity = prototype_terms(
+        features, memory_features, memory, size, align_corners=True
+    )
+    classes = RareClassWeights(19, 7.0, 100)(labels)
+    assert len(classes.unique()) > 1 and len(nearest.unique()) > 1
+    weights = importance(source)
+    terms = iapc_losses(up(logits, size), weights, labels, classes, nearest, up(similarity, size))
+    losses = adapter.losses({**views, 'student_label': labels})
+    assert {name.removeprefix('loss_') for name in losses} == set(LAMBDAS)
+    for name, factor in LAMBDAS.items():
+        expected = factor * float(terms[name].detach())
+        assert float(losses[f'loss_{name}'].detach()) == pytest.approx(expected, rel=1e-5), name
+
+
 def test_each_weight_multiplies_its_term():
     names = ('importance', 'enhanced', 'symmetric', 'entropy')
     plainly = loaded(**{f'weight_{name}': 1.0 for name in names})
@@ -381,6 +441,83 @@ def test_the_writer_keeps_every_pixel(tmp_path):
 # --- the config -----------------------------------------------------------------------------------
 
 
+def paper(task: str = 'gta5_to_cityscapes') -> list[dict]:
+    """The stages of the paper profile: label, adapt."""
+    return Method('iapc').stages('paper', task, {})
+
+
+ADAPTER = [
+    ('section 6.3', 'weight_importance', 0.2),
+    ('section 6.3', 'weight_enhanced', 0.5),
+    ('section 6.3', 'weight_symmetric', 0.04),
+    ('section 6.3', 'weight_entropy', 2.0),
+    ('section 6.3', 'max_value', 7.0),
+    ('section 6.3', 'small_pixels', 4096),
+    ('section 8.1', 'legacy_view', False),
+    ('section 8.2', 'importance_input', 'logits'),
+    ('section 2', 'feature_layer', 'layer3'),
+    ('section 6.2', 'momentum', 0.9999),
+    ('section 6.4', 'teacher_mode', 'train'),
+    ('section 6.4', 'norm_mode', 'train'),
+    ('section 6.4', 'bn_extra_clean_forward', True),
+]
+CROPS = [
+    ('section 6.1', 'crop_size', (256, 512)),
+    ('section 6.1', 'scale', (0.8, 1.2)),
+    ('section 6.1', 'min_classes', 10),
+    ('section 6.1', 'tries', 10),
+    ('section 6.1', 'flip', 0.5),
+    ('section 6.1', 'colour', True),
+    ('section 6.1', 'mode', 'bicubic'),
+]
+TASKS = ('gta5_to_cityscapes', 'synthia_to_cityscapes', 'cityscapes_to_acdc')
+
+
+@pytest.mark.parametrize('task', TASKS)
+@pytest.mark.parametrize(
+    ('part', 'section', 'name', 'value'),
+    [*(('adapter', *row) for row in ADAPTER), *(('pack', *row) for row in CROPS)],
+)
+def test_constants_of_the_sheet(task, part, section, name, value):
+    """The same for all tasks (section 6.6)."""
+    assert paper(task)[1][part][name] == value, section
+
+
+def test_clean_crops_of_the_sheet():
+    """Section 6.4: of images at half size."""
+    assert tuple(paper()[1]['pack']['clean_size']) == (1024, 512)
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_optimiser_of_the_sheet(task):
+    """Section 6.5."""
+    wrapper = paper(task)[1]['optim_wrapper']
+    assert wrapper['optimizer'] == {
+        'type': 'SGD', 'lr': 1e-4, 'momentum': 0.9, 'nesterov': True, 'weight_decay': 5e-4
+    }  # fmt: skip
+    assert wrapper['paramwise_cfg']['custom_keys'] == {'decode_head': {'lr_mult': 10.0}}
+
+
+def test_learning_rate_of_the_sheet():
+    """Case F: 5000 iterations of warm-up, then a decay that would reach 0 at 100,000."""
+    stage = paper()[1]
+    adapter = loaded()
+    wrapper = build_optim_wrapper(adapter, dict(stage['optim_wrapper']))
+    [scheduler] = [
+        PARAM_SCHEDULERS.build({**config, 'optimizer': wrapper})
+        for config in _schedulers(stage['param_scheduler'], stage['iters'])
+    ]
+    expected = {
+        0: 1e-5, 1: 1.0018e-5, 2500: 5.5e-5, 4999: 9.9982e-5, 5000: 9.548854e-5, 8999: 9.186320e-5
+    }  # fmt: skip
+    for iteration in range(9000):
+        if iteration in expected:
+            rates = sorted({group['lr'] for group in wrapper.optimizer.param_groups})
+            lr = expected[iteration]
+            assert rates == pytest.approx([lr, 10 * lr], rel=1e-6), iteration
+        scheduler.step()
+
+
 @pytest.mark.parametrize(
     ('task', 'iters', 'base', 'labels'),
     [
@@ -391,9 +528,7 @@ def test_the_writer_keeps_every_pixel(tmp_path):
     ],
 )
 def test_paper_profile(task, iters, base, labels):
-    from sfda_bench.suite.method import Method
-
-    label, adapt = Method('iapc').stages('paper', task, {})
+    label, adapt = paper(task)
     assert (adapt['iters'], adapt['batch_size']) == (iters, 6)
     assert tuple(adapt['pack']['base_size']) == base
     assert tuple(adapt['pack']['crop_size']) == (256, 512)

@@ -103,6 +103,92 @@ def test_mixing_moves_images_labels_and_weights_together():
     assert build(variant='custom', mixing='none').mixed(images, labels, weight, weight)[0] is images
 
 
+def apart(**kwargs) -> STvM:
+    """An adapter whose student differs from its teacher, and whose strong view turns colours."""
+    adapter = build(**kwargs)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in adapter.student.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    adapter.strong = lambda images, switches=None: images.flip(1)
+    return adapter
+
+
+def judged(adapter: STvM, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Section 3, steps 2 to 5: confidence, labels, reliability, and the metric's loss."""
+    teacher, size = adapter.teacher, images.shape[-2:]
+    with torch.no_grad():
+        features = teacher.extract_feat(images)
+        logits = teacher.decode_head(features)
+        embedded, proxies = adapter.metric_network(features[0])
+        posterior = (20 * torch.einsum('ndhw,kd->nkhw', embedded, proxies)).softmax(dim=1)
+        trust = posterior.gather(1, logits.argmax(dim=1, keepdim=True))
+        confidence, labels = adapter.resized(logits, size).softmax(dim=1).max(dim=1)
+    return confidence, labels, adapter.resized(trust, size)[:, 0], -trust.log().mean()
+
+
+def weighted(adapter: STvM, images: torch.Tensor, labels, weight) -> float:
+    """Step 7: r CE of the student, summed and divided by the number of pixels."""
+    logits = adapter.logits_of(adapter.student, images, labels.shape[-2:]).detach()
+    loss = torch.nn.functional.cross_entropy(logits, labels, reduction='none')
+    return float((weight * loss).sum()) / labels.numel()
+
+
+def test_the_student_learns_the_teachers_labels_on_the_strong_view():
+    adapter, weak = apart(variant='reliability', per_class=10000), image()
+    _, labels, trust, metric = judged(adapter, weak)
+    assert 0.0 < float(trust.mean()) < 0.9 and float(trust.std()) > 0.01
+    expected = weighted(adapter, weak.flip(1), labels, trust)
+    losses = adapter.losses({'image': weak})
+    assert float(losses['loss_seg'].detach()) == pytest.approx(expected, rel=1e-4)
+    assert float(losses['loss_metric'].detach()) == pytest.approx(float(metric), rel=1e-4)
+
+
+@pytest.mark.parametrize('variant', ['mocm', 'threshold'])
+def test_the_strong_view_is_of_the_mixed_images(variant):
+    """Classes are chosen by the metric whatever the weights of the labels are."""
+    adapter, weak = apart(variant=variant), image()
+    confidence, labels, trust, _ = judged(adapter, weak)
+    adapter.threshold = float(confidence.median())
+    sure = (confidence >= adapter.threshold).float()
+    seen, mixed = [], adapter.mixed
+
+    def spy(*arguments):
+        seen[:] = arguments, mixed(*arguments)
+        return seen[1]
+
+    adapter.mixed = spy
+    loss = float(adapter.losses({'image': weak})['loss_seg'].detach())
+    given, (images, mixed_labels, weight) = seen
+    wanted = (weak, labels, trust if variant == 'mocm' else sure, trust)
+    assert all(torch.allclose(*two, atol=1e-5) for two in zip(given, wanted, strict=True))
+    assert not torch.equal(images, weak)
+    assert loss == pytest.approx(weighted(adapter, images.flip(1), mixed_labels, weight), rel=1e-4)
+
+
+def test_reliable_classes_are_pasted_over_the_next_image():
+    """Step 6: half of six classes, those with all the metric's trust; the weights do not matter."""
+    adapter = build(variant='mocm')
+    images = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 3, 8, 12)
+    labels = torch.arange(12).div(2, rounding_mode='floor').expand(3, 8, 12)
+    labels = torch.stack([label.roll(2 * i, dims=1) for i, label in enumerate(labels)])
+    trust = (labels % 2 == 0).float()
+    expected = torch.where(labels % 2 == 0, images[:, 0], images.roll(-1, dims=0)[:, 0])
+    for _ in range(5):
+        found = adapter.mixed(images, labels, 1.0 - trust, trust)[0]
+        assert torch.equal(found[:, 0], expected)
+
+
+def test_numbers_of_the_sheet():
+    """Section 3 (ours): steps 1, 3, 4 and 7."""
+    adapter = Method('stvm').stages('paper', 'gta5_to_cityscapes', {})[0]['adapter']
+    expected = {
+        'variant': 'mocm', 'momentum': 0.999, 'warmup': 'none', 'scale': 10.0, 'per_class': 256,
+        'hidden': 256, 'embedding': 128, 'proxy_form': 'softmax', 'predict_on': 'student',
+    }  # fmt: skip
+    assert {key: adapter[key] for key in expected} == expected
+
+
 def test_variants_are_checked_and_set_by_name():
     with pytest.raises(UnknownNameError, match='mocm'):
         build(variant='mocn')

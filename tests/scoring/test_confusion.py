@@ -39,6 +39,14 @@ def test_hand_made_case():
     assert mean_iou(counts) == pytest.approx((1 / 2 + 1 / 3) / 3)
 
 
+def test_case_f_of_the_iapc_sheet():
+    truth = np.array([0, 0, 1, 1, 2, 255], np.uint8)
+    prediction = np.array([0, 1, 1, 1, 0, 2], np.uint8)
+    counts = confusion_counts(prediction, truth, 4)
+    assert np.allclose(iou(counts), [1 / 3, 2 / 3, 0.0, np.nan], equal_nan=True)
+    assert mean_iou(counts) == pytest.approx(1 / 3)
+
+
 @pytest.fixture(params=['opencv', 'numpy'])
 def histogram(request, monkeypatch):
     """Both ways to count."""
