@@ -99,19 +99,16 @@ def seed_variance(a: Drawn, b: Drawn) -> tuple[float, int]:
     """Variance of the difference of means that the choice of seeds causes, and its freedom.
 
     Seeds are paired where both methods have the same ones (they share the source model), else
-    taken as independent. A single seed shows no spread: freedom 0, and the comparison speaks of
-    these two models only.
+    taken as independent; a single seed is taken to spread as the other method's. Where both have
+    one there is no spread to see: freedom 0, and the comparison speaks of these two models only.
     """
-    freedom = min(len(a.seeds), len(b.seeds)) - 1
-    if freedom == 0:
+    if a.seeds == b.seeds and len(a.seeds) > 1:
+        return float((a.values - b.values).var(ddof=1)) / len(a.seeds), len(a.seeds) - 1
+    spreads = [float(x.values.var(ddof=1)) for x in (a, b) if len(x.seeds) > 1]
+    if not spreads:
         return 0.0, 0
-    if a.seeds == b.seeds:
-        return _variance_of_mean(a.values - b.values), freedom
-    return _variance_of_mean(a.values) + _variance_of_mean(b.values), freedom
-
-
-def _variance_of_mean(values: Floats) -> float:
-    return float(values.var(ddof=1)) / len(values)
+    variance = spreads[0] / len(a.seeds) + spreads[-1] / len(b.seeds)
+    return variance, min(len(x.seeds) for x in (a, b) if len(x.seeds) > 1) - 1
 
 
 def _seed_part(pairs: Sequence[tuple[Drawn, Drawn]], images: Floats) -> tuple[Floats, Floats]:

@@ -94,6 +94,13 @@ def test_seeds_are_paired_when_shared():
     assert variance == pytest.approx(25 / 3 * 2) and freedom == 2
 
 
+def test_a_single_seed_spreads_as_the_others():
+    several = R.Drawn((0, 1, 2), np.array([40.0, 45.0, 50.0]), np.zeros((3, 4)))
+    single = R.Drawn((0,), np.array([40.0]), np.zeros((1, 4)))
+    for pair_ in ((several, single), (single, several)):
+        assert R.seed_variance(*pair_) == (pytest.approx(25 / 3 + 25), 2)
+
+
 def test_one_seed_has_no_seed_variance():
     one = R.draw([method('1', 0.0, seeds=(0,))], 100)['1']
     assert R.seed_variance(one, one) == (0, 0)
