@@ -17,6 +17,8 @@ card = dict(
     ],
     choices=[
         'Backbone weights are stepped three times an iteration (paper profile), as in the code.',
+        'Short profiles: in 40 iterations a weight of 0.001 hardly shows (AdvEnt and MinEnt differ '
+        'by 0.004 mIoU at most); the gain is that of batch norm on target images.',
     ],
 )
 stages = [
