@@ -17,8 +17,9 @@ card = dict(
     ],
     choices=[
         'Backbone weights are stepped three times an iteration (paper profile), as in the code.',
-        'Short profiles: in 40 iterations a weight of 0.001 hardly shows (AdvEnt and MinEnt differ '
-        'by 0.004 mIoU at most); the gain is that of batch norm on target images.',
+        'Short profiles: in 40 iterations the loss hardly shows. A weight of 1e-12 gives the same '
+        'mIoU to 0.003; a weight of 0, where no target image passes the network, 24.0 instead of '
+        '33.7 (pocket, gta5_to_cityscapes, seed 0): the gain is that of batch norm.',
     ],
 )
 stages = [
