@@ -71,8 +71,8 @@ FAULTS = (
     Fault(
         'threshold off by one class',
         'sfda_bench/adapt/thresholds.py',
-        'lower_edge(b) for b in bins],',
-        'lower_edge(b) for b in bins[1:] + bins[:1]],',
+        'lower_edge(b) or 1.0 for b in bins],',
+        'lower_edge(b) or 1.0 for b in bins[1:] + bins[:1]],',
         ('tests/adapt/test_thresholds.py',),
         GTA5,
         'cbst',
