@@ -44,7 +44,7 @@ METHODS = [name for name in catalog.names('methods') if Method(name).card.track 
 
 
 #: Target images, where two are too few: ATP takes three tenths of them as easy.
-IMAGES = {'atp': 4}
+IMAGES = {'atp': 4, 'atp_blackbox': 4}
 
 
 def native_world(root: Path, images: int) -> Path:
