@@ -62,14 +62,8 @@ _common = dict(
     optim_wrapper=_optim,
     param_scheduler=_schedule,
 )
-_acdc_tasks = [
-    'cityscapes_to_acdc',
-    'cityscapes_to_acdc_fog',
-    'cityscapes_to_acdc_night',
-    'cityscapes_to_acdc_rain',
-    'cityscapes_to_acdc_snow',
-]
-_acdc = dict(input_size=(1280, 720), crop_size=None, adapter=dict(cbc_size=(640, 640)))
+_larger = dict(input_size=(1280, 720))
+_acdc = dict(_larger, crop_size=None, adapter=dict(cbc_size=(640, 640)))
 _teacher = dict(
     momentum=0.999, warmup='dacs', buffers='skip', teacher_mode='train', predict_on='student',
     norm_mode='train', cbc_size=None,
@@ -91,13 +85,13 @@ stages = [
             freeze_classifier=False,
             **_teacher,
         ),
-        overrides={name: _acdc for name in _acdc_tasks},
+        overrides={'cityscapes_to_acdc*': _acdc},
         **_common,
     ),
     dict(
         name='teach',
         adapter=dict(type='ATPTeach', **_labels, **_teacher),
-        overrides={name: _acdc for name in _acdc_tasks},
+        overrides={'cityscapes_to_acdc*': _acdc},
         **_common,
     ),
     dict(
@@ -106,7 +100,7 @@ stages = [
         adapter=dict(type='ATPRank', replicate_train_mode=False),
         writer=dict(type='EntropyRankWriter', easy_portion=0.3, normalisation='none'),
         input_size=(1280, 640),
-        overrides={name: dict(input_size=(1280, 720)) for name in _acdc_tasks},
+        overrides={'cityscapes_to_acdc*': _larger},
     ),
     dict(
         name='propagate',
@@ -134,7 +128,7 @@ stages = [
                 hard=dict(type='target', sample_list=f'{_lists}/hard.txt'),
             )
         ),
-        overrides={name: _acdc for name in _acdc_tasks},
+        overrides={'cityscapes_to_acdc*': _acdc},
         **_common,
     ),
 ]

@@ -55,10 +55,7 @@ stages = [
         flip=True,
         optim_wrapper=_align['optim_wrapper'],
         param_scheduler=_align['param_scheduler'],
-        overrides={
-            name: dict(input_size=change['input_size'])
-            for name, change in _base_.stages[2]['overrides'].items()
-        },
+        overrides=_base_.stages[2]['overrides'],
     ),
     *_base_.stages,
 ]

@@ -85,13 +85,12 @@ stages = [
 for _stage in _base_.stages:
     stages.append(_with_source(_stage))
 _paper = dict(subset=dict(batch_size=1, adapter=dict(scale=0.9, flip=True)))
-_conditions = ('fog', 'night', 'rain', 'snow')
 for _index in ROUNDS:
-    _tasks = dict(
-        synthia_to_cityscapes=_synthia(_index),
-        cityscapes_to_acdc=_acdc(_index, 272),
-        **{f'cityscapes_to_acdc_{condition}': _acdc(_index, 68) for condition in _conditions},
-    )
+    _tasks = {
+        'synthia_to_cityscapes': _synthia(_index),
+        'cityscapes_to_acdc': _acdc(_index, 272),
+        'cityscapes_to_acdc_*': _acdc(_index, 68),
+    }
     _paper[f'train{_index}'] = dict(overrides=_tasks)
 _fourth = dict(overrides=dict(synthia_to_cityscapes=dict(enabled=True)))
 _paper.update(threshold3=_fourth, label3=_fourth)

@@ -103,25 +103,18 @@ def _short(iters, crop, base, clean, **adapter):
     )
 
 
-_ACDC_TASKS = [
-    'cityscapes_to_acdc',
-    'cityscapes_to_acdc_fog',
-    'cityscapes_to_acdc_night',
-    'cityscapes_to_acdc_rain',
-    'cityscapes_to_acdc_snow',
-]
 _OUR_ACDC = dict(
     label=dict(pack=dict(sizes=[(960, 540), (1200, 675), (720, 405)])),
     adapt=dict(iters=5000, pack=dict(base_size=(960, 540), clean_size=(960, 540))),
 )
 profiles = dict(
     paper=dict(
-        label=dict(overrides={task: _OUR_ACDC['label'] for task in _ACDC_TASKS}),
+        label=dict(overrides={'cityscapes_to_acdc*': _OUR_ACDC['label']}),
         adapt=dict(
-            overrides=dict(
-                {task: _OUR_ACDC['adapt'] for task in _ACDC_TASKS},
-                synthia_to_cityscapes=dict(iters=5000),
-            )
+            overrides={
+                'synthia_to_cityscapes': dict(iters=5000),
+                'cityscapes_to_acdc*': _OUR_ACDC['adapt'],
+            }
         ),
     ),
     pocket=dict(

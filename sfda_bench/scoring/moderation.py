@@ -13,6 +13,7 @@ from scipy.special import digamma, polygamma
 from sfda_bench.scoring.statistics import Floats
 
 _TINY = 1e-5  # of the median: the logarithm of a variance of 0
+_MOST = 1e6  # half the degrees of freedom of a prior that is as good as known
 
 
 def moderate(variances: Floats, freedom: Floats) -> tuple[Floats, float]:
@@ -33,8 +34,8 @@ def moderate(variances: Floats, freedom: Floats) -> tuple[Floats, float]:
     half = freedom / 2
     logs = np.log(np.maximum(variances, _TINY * typical)) - digamma(half) + np.log(half)
     excess = float(logs.var(ddof=1) - polygamma(1, half).mean())
-    if excess <= 0:
+    if excess <= polygamma(1, _MOST):
         return np.full_like(variances, variances.mean()), float('inf')
-    prior = 2 * brentq(lambda x: polygamma(1, x) - excess, 1e-6, 1e6)
+    prior = 2 * brentq(lambda x: polygamma(1, x) - excess, 1e-6, _MOST)
     value = np.exp(logs.mean() + digamma(prior / 2) - np.log(prior / 2))
     return (prior * value + freedom * variances) / (prior + freedom), prior

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,6 +90,8 @@ class Method:
     def stages(self, profile: str, task: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The stages for one task: base, then profile, then task overrides, then the user's.
 
+        The keys of ``overrides`` are tasks or globs of them; all that fit are merged, in order.
+
         Raises:
             UnknownNameError: A parameter that no stage has.
             BenchError: A parameter of another type than its default, or an unknown profile.
@@ -98,7 +101,9 @@ class Method:
         for base in self._stages:
             stage = merge(base, chosen.get(base['name'], {}))
             overrides = stage.pop('overrides', {})
-            stage = merge(stage, overrides.get(task, {}))
+            for pattern, change in overrides.items():
+                if fnmatchcase(task, pattern):
+                    stage = merge(stage, change)
             # a profile may leave out a stage, such as a late round
             if stage.pop('enabled', True):
                 stages.append(stage)

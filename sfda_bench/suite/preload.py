@@ -10,13 +10,13 @@ import torch
 import torch._dynamo
 import yapf.yapflib.yapf_api  # noqa: F401
 
+from sfda_bench.adapt.thresholds import compile_now
 from sfda_bench.stack import import_stack
 
 import_stack()
 
 import sfda_bench.data.registered  # noqa: E402
 import sfda_bench.networks.registered  # noqa: E402, F401
-from sfda_bench.adapt.thresholds import compile_now  # noqa: E402
 
 torch.set_num_threads(1)
 compile_now()

@@ -21,3 +21,11 @@ def plain(kind: str, auxiliary: bool = False, **kwargs):
         network['auxiliary_head'] = head
     torch.manual_seed(0)
     return MODELS.build({'type': kind, 'segmentor': network, **kwargs})
+
+
+@torch.no_grad()
+def perturb(module: torch.nn.Module, seed: int) -> None:
+    """Change a network, so that it differs from its copies."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        parameter += 0.1 * torch.randn(parameter.shape, generator=generator)

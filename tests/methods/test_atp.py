@@ -24,6 +24,7 @@ from sfda_bench.suite.method import Method
 from sfda_bench.suite.plan import Selection, make_plan
 from sfda_bench.suite.selectors import parse_method
 from sfda_bench.suite.store import Store
+from tests.methods.helpers import perturb
 from tests.suite.conftest import linked_root
 
 NETWORK = Path(__file__).parents[2] / 'mm_configs' / 'networks' / 'deeplabv2_pocket.py'
@@ -62,14 +63,6 @@ def from_config(number: int):
 def mirrored_colours(images: torch.Tensor, switches=None) -> torch.Tensor:
     """Stands for the strong view: other pixels for the network, the same signs."""
     return images.flip(1)
-
-
-@torch.no_grad()
-def moved(module: torch.nn.Module, seed: int) -> None:
-    """Change a network, so that it differs from its copies."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
 
 
 def floats(losses: dict) -> dict[str, float]:
@@ -176,7 +169,7 @@ def test_alignment_keeps_no_teacher_unless_crops_need_one():
 def test_teaching_labels_every_pixel_as_the_code_does():
     """Section 6: the teacher labels the plain view, the student learns on the strong one."""
     adapter = from_config(1)
-    moved(adapter.student, 1)
+    perturb(adapter.student, 1)
     adapter.strong = mirrored_colours
     weak, strong = image(), image().flip(1)
     student, teacher = adapter.student, adapter.teacher
@@ -241,8 +234,8 @@ def propagating(**kwargs):
     hard ones are negative, with classes 5 to 8 in lying strips of three.
     """
     adapter = build(ATPPropagate, **{**SMALL, 'ignore_top': 4, 'ignore_bottom': 8, **kwargs})
-    moved(adapter.student, 1)
-    moved(adapter.projection_head, 2)
+    perturb(adapter.student, 1)
+    perturb(adapter.projection_head, 2)
     views = {'easy': image(0).abs() + 0.1, 'hard': -image(1).abs() - 0.1}
     columns, rows = torch.arange(96).expand(48, 96), torch.arange(48)[:, None].expand(48, 96)
     strips, layers = (columns // 20).clamp(max=4), rows // 12

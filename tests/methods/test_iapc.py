@@ -23,7 +23,7 @@ from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.methods.iapc import tapped
 from sfda_bench.suite.compose import _schedulers
 from sfda_bench.suite.method import Method
-from tests.methods.helpers import plain
+from tests.methods.helpers import perturb, plain
 
 
 def maps(values: list) -> torch.Tensor:
@@ -274,19 +274,11 @@ def test_two_iterations_source_fixed_student_moved_memory_an_average():
     assert buffers and all(torch.equal(now[key], student[key]) for key in buffers)
 
 
-@torch.no_grad()
-def moved(module: torch.nn.Module, seed: int) -> None:
-    """Change a network, so that it differs from its copies."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-
-
 def apart(**kwargs):
     """An adapter whose three networks differ."""
     adapter = loaded(**kwargs)
-    moved(adapter.student, 1)
-    moved(adapter.teacher, 2)
+    perturb(adapter.student, 1)
+    perturb(adapter.teacher, 2)
     return adapter
 
 

@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 from sfda_bench.errors import UnknownNameError
 from sfda_bench.methods.stvm import VARIANTS, STvM
 from sfda_bench.suite.method import Method
+from tests.methods.helpers import perturb
 
 NETWORK = Path(__file__).parents[2] / 'mm_configs' / 'networks' / 'deeplabv2_pocket.py'
 
@@ -106,10 +107,7 @@ def test_mixing_moves_images_labels_and_weights_together():
 def apart(**kwargs) -> STvM:
     """An adapter whose student differs from its teacher, and whose strong view turns colours."""
     adapter = build(**kwargs)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in adapter.student.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    perturb(adapter.student, 1)
     adapter.strong = lambda images, switches=None: images.flip(1)
     return adapter
 

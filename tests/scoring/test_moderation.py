@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import polygamma
 
 from sfda_bench.scoring.moderation import moderate
 
@@ -26,6 +27,14 @@ def test_variances_that_spread_no_more_than_chance_become_one():
     found, prior = moderate(np.array([1.0, 1.1, 0.9, 1.05]), np.full(4, 2.0))
     assert prior == np.inf
     np.testing.assert_allclose(found, 1.0125)
+
+
+def test_a_spread_just_beyond_chance_is_none():
+    """The prior's freedom would lie beyond any that can be solved for."""
+    logs = np.array([1.0, -1.0])
+    chance = polygamma(1, 1.0)
+    variances = np.exp(logs * np.sqrt((chance + 1e-9) / logs.var(ddof=1)))
+    assert moderate(variances, np.full(2, 2.0))[1] == np.inf
 
 
 def test_nothing_to_borrow_from():

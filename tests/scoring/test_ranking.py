@@ -107,10 +107,10 @@ def test_one_seed_has_no_seed_variance():
     assert one.interval()[0] < one.mean < one.interval()[1]
 
 
-def tables(means, tables=200):
+def tables(means, count=200):
     """Comparisons of methods whose seeds spread differently, each with its own image noise."""
     rng = np.random.default_rng(0)
-    for _ in range(tables):
+    for _ in range(count):
         spread = 2 / np.sqrt(rng.chisquare(4, len(means)))
         values = (
             means[:, None]

@@ -15,7 +15,7 @@ stages = [
     dict(
         name='adapt', adapter=dict(type='Tent', dropout=False), iters=100, batch_size=4,
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)),
-        overrides=dict(synthia_to_cityscapes=dict(iters=50)),
+        overrides={'synthia_*': dict(iters=40, flip=True), 'synthia_to_cityscapes': dict(iters=50)},
     ),
 ]
 profiles = dict(paper=dict(), pocket=dict(adapt=dict(iters=7)))
@@ -43,6 +43,9 @@ def test_profile_then_task_then_user(outside):
     assert method.stages('paper', TASK, {})[0]['iters'] == 100
     assert method.stages('pocket', TASK, {})[0]['iters'] == 7
     assert method.stages('paper', 'synthia_to_cityscapes', {})[0]['iters'] == 50
+    other = method.stages('paper', 'synthia_to_acdc', {})[0]
+    assert (other['iters'], other['flip']) == (40, True)
+    assert 'flip' not in method.stages('paper', TASK, {})[0]
     stage = method.stages('pocket', TASK, {'iters': 3, 'lr': 1, 'adapt.dropout': True})[0]
     assert stage['iters'] == 3
     assert stage['optim_wrapper']['optimizer']['lr'] == 1.0
