@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import windows
 
 from sfda_bench.atomic import write_bytes
 from sfda_bench.data.catalogue import Sample
@@ -34,6 +33,8 @@ KERNEL = 70
 
 def gaussian(size: int) -> NDArray[np.float64]:
     """Kernel of ``size`` taps, even sizes too, that sums to 1; sigma as OpenCV derives it."""
+    from scipy.signal import windows  # slow to import, and only needed here
+
     weights = windows.gaussian(size, 0.3 * ((size - 1) * 0.5 - 1) + 0.8)
     return weights / weights.sum()
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
-import networkx
 import numpy as np
 from scipy import stats
 
@@ -187,6 +186,8 @@ def tie_groups(
     have a group in common just if they are not separable. Nor need a group be a run of ranks:
     between two steady methods may lie one whose seeds spread.
     """
+    import networkx  # a tenth of a second that most commands need not wait for
+
     place = {name: i for i, name in enumerate(sorted(means, key=lambda n: (-means[n], n)))}
     apart = {frozenset((p.a, p.b)) for p in pairs if p.p_adjusted < alpha}
     tied = networkx.Graph(p for p in combinations(place, 2) if frozenset(p) not in apart)
