@@ -15,7 +15,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 junit = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 reports = $(if $(REPORTS),--junit $(REPORTS)/$(1).xml --summary $(REPORTS)/$(1).md)
 
-.PHONY: help install suite test board docs lint format types check fast pocket gpu slow nightly clean
+.PHONY: help install suite test board docs lint format types check fast pocket posix gpu slow nightly clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,7 +62,15 @@ fast: $(STAMP)  ## tier 1: contract tests and golden bit-exact runs (under 2 min
 pocket: $(STAMP)  ## tier 2: regression check, all methods, one seed, one task (under 10 minutes)
 	$(BIN)/python tools/check_regression.py --suite pocket --task $(POCKET_TASK) $(call reports,pocket)
 
-GATES = tests/suite/test_gate.py tests/networks/test_gate.py tests/networks/test_cgnet.py
+# A locale without UTF-8, with Python's own remedies for it switched off.
+POSIX = env LC_ALL=C LANG= PYTHONCOERCECLOCALE=0 PYTHONUTF8=0
+posix: $(STAMP)  ## a quick part in the locale C, whose encoding is ASCII
+	$(POSIX) $(BIN)/python tools/run_suite.py list > /dev/null
+	$(POSIX) $(BIN)/python tools/run_suite.py plan --task $(POCKET_TASK) > /dev/null
+	$(POSIX) $(BIN)/python tools/make_leaderboard.py --check
+	$(POSIX) $(BIN)/python -m pytest tests/test_text.py tests/plan/test_identity.py
+
+GATES = tests/run/test_gate.py tests/networks/test_gate.py tests/networks/test_cgnet.py
 gpu: $(STAMP)  ## tier 3: source gates and GPU tests (SFDA_DATA_ROOT: real data and weights)
 	@$(BIN)/python -c "import sys, torch; sys.exit(None if torch.cuda.is_available() else 'make gpu: torch sees no CUDA device')"
 	$(BIN)/python -m pytest -m 'not slow' $(GATES) $(call junit,gates)

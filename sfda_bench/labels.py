@@ -60,12 +60,10 @@ CAMVID_PALETTE = (
     (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (0, 0, 192), (128, 128, 0),
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
-CITYSCAPES_TO_CAMVID = (3, 4, 1, 1, 7, 2, 6, 6, 5, 5, 0, 9, 10, 8, 8, 8, 8, 10, 10)
-"""CamVid class of each Cityscapes train id: take the arg-max over 19 first, then map."""
 CAMVID_TO_CITYSCAPES = (10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 18)
 """One representative train id for each CamVid class, to train a 19-class network on CamVid.
 
-Mapping it back with :data:`CITYSCAPES_TO_CAMVID` gives the CamVid class again.
+A task's ``prediction_map`` maps it back.
 """
 
 LabelTable = NDArray[np.uint8]
@@ -119,11 +117,7 @@ def camvid_table(label_space: str = 'camvid11') -> LabelTable:
     return _table({i: i for i in range(len(CAMVID_CLASSES))}, 12)
 
 
-ENCODINGS = ('labelIds', 'labelTrainIds', 'gta5', 'synthia', 'synthia_lane_road', 'camvid',
-             'camvid_as_cityscapes')  # fmt: skip
-"""Names of the label encodings that files come in."""
-
-_SPECIAL = {
+ENCODINGS = {
     'labelIds': label_id_table,
     'gta5': label_id_table,
     'labelTrainIds': train_id_table,
@@ -132,19 +126,13 @@ _SPECIAL = {
     'camvid': camvid_table,
     'camvid_as_cityscapes': lambda: camvid_table('cityscapes19'),
 }
+"""The lookup of each label encoding that files come in."""
 
 
 def encoding_table(encoding: str) -> LabelTable:
     """Return the lookup raw value -> train id of a named encoding, uint8 (256,)."""
-    require_known('label encoding', encoding, _SPECIAL)
-    return _SPECIAL[encoding]()
-
-
-def train_to_id_table() -> LabelTable:
-    """Return train id -> Cityscapes label id (255 and unknown -> 0, unlabelled), uint8 (256,)."""
-    table = np.zeros(256, np.uint8)
-    table[: len(CITYSCAPES_TRAIN_TO_ID)] = CITYSCAPES_TRAIN_TO_ID
-    return table
+    require_known('label encoding', encoding, ENCODINGS)
+    return ENCODINGS[encoding]()
 
 
 def palette_image(labels: NDArray[np.uint8], palette: tuple = CITYSCAPES_PALETTE) -> NDArray:

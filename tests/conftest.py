@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from sfda_bench.data.pocket.world import WorldSpec, ensure_pocket
+from sfda_bench.plan import catalog
+from sfda_bench.pocket.world import WorldSpec, ensure_pocket
+from tests.harness import Bench
+
+# A shell starts what it puts in the background deaf to Ctrl-C, nohup deaf to a closed terminal;
+# tests of stopping need both heard.
+for _signum, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_signum) == signal.SIG_IGN:
+        signal.signal(_signum, _usual)
 
 TINY_COUNTS = {
     'gta5/train': 6,
@@ -35,3 +47,15 @@ def real_root() -> Path:
     if not root.is_dir():
         pytest.skip(f'no real data at {root}; set SFDA_DATA_ROOT')
     return root
+
+
+@pytest.fixture(autouse=True)
+def _no_added_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test made known by a path is unknown to the next."""
+    monkeypatch.setattr(catalog, '_added', {})
+
+
+@pytest.fixture
+def bench(pocket_root: Path, tmp_path: Path) -> Bench:
+    """A small suite of one's own on the tiny pocket world."""
+    return Bench(pocket_root, tmp_path)

@@ -24,7 +24,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sfda_bench.data.pocket.world import ensure_pocket
+from sfda_bench.pocket.world import ensure_pocket
 from tests.conftest import TINY
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from sfda_bench.board.basis import BASES
+from sfda_bench.plan import catalog, kinds
+from sfda_bench.store.record import Fidelity, GuardVerdict, Setting, Track
 from tests import documents
 from tests.documents import PAGES, ROOT, Copy, blocks, declared
 
@@ -77,7 +82,7 @@ def test_the_blocks_that_need_data_run(copy, real_root):
 
 @pytest.mark.slurm
 def test_the_blocks_that_need_slurm_run(copy):
-    from tests.suite.slurm_cluster import Cluster, missing_programs
+    from tests.run.slurm_cluster import Cluster, missing_programs
 
     if missing_programs():
         pytest.skip(f'not installed: {missing_programs()} (Debian: slurm-wlm munge)')
@@ -92,6 +97,15 @@ def test_the_blocks_that_need_slurm_run(copy):
     finally:
         cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_glossary_has_every_word_of_a_closed_list():
+    page = (ROOT / 'docs' / 'glossary.md').read_text()
+    lists = [catalog.names('suites'), kinds.names(), BASES]
+    lists += [get_args(words) for words in (Fidelity, GuardVerdict, Setting, Track)]
+    assert not [word for words in lists for word in words if f'`{word}`' not in page]
+    words = [w for w in re.findall(r'^\| ([^|`]+) \|', page, flags=re.M) if w != 'word']
+    assert len(set(words)) == len(words)
 
 
 def test_the_pages_build_without_a_warning(tmp_path):

@@ -7,7 +7,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
-from sfda_bench.board.regression.cli import main
+from sfda_bench import interrupts
+
+interrupts.begin()
+
+from sfda_bench.cli.scripts import check_regression
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(check_regression())

@@ -6,7 +6,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sfda_bench.networks.cli import main
+from sfda_bench import interrupts
+
+interrupts.begin()
+
+from sfda_bench.cli.scripts import convert_checkpoint
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(convert_checkpoint())

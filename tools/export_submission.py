@@ -5,7 +5,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sfda_bench.board.cli import export_submission
+from sfda_bench import interrupts
+
+interrupts.begin()
+
+from sfda_bench.cli.scripts import export_submission
 
 if __name__ == '__main__':
     sys.exit(export_submission())

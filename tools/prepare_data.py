@@ -5,7 +5,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sfda_bench.data.cli import main
+from sfda_bench import interrupts
+
+interrupts.begin()
+
+from sfda_bench.cli.scripts import prepare_data
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(prepare_data())

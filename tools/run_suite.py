@@ -5,7 +5,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sfda_bench.cli import main
+from sfda_bench import interrupts
+
+interrupts.begin()
+
+from sfda_bench.cli.scripts import run_suite
 
 if __name__ == '__main__':
-    sys.exit(main(program='tools/run_suite.py'))
+    sys.exit(run_suite())

@@ -1,15 +1,15 @@
-"""Run the resolved config of one score stage by itself: confusion counts of a checkpoint.
-
-example:
-  python tools/score.py runs/<id>/config.py my.pth
-"""
+"""Run the resolved config of one score stage by itself; see ``--help``."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sfda_bench.suite.single import main
+from sfda_bench import interrupts
+
+interrupts.begin()
+
+from sfda_bench.cli.scripts import score
 
 if __name__ == '__main__':
-    sys.exit(main('score', __doc__))
+    sys.exit(score())

@@ -6,6 +6,7 @@ card = dict(
     name='atp',
     title='ATP',
     track='source-free',
+    mechanisms=['entropy', 'pseudo-labels', 'mean teacher', 'contrast'],
     fidelity='official',
     summary='Align (curriculum entropy), teach (positive and negative labels), propagate (from '
     'easy to hard images).',
@@ -36,6 +37,8 @@ card = dict(
         'Pocket and CamVid profiles are ours: few iterations, the learning rate of the other '
         'methods there (1e-4), rows without weight scaled to the image, none on CamVid.',
         'Class-balanced crops only where the code has them in effect (ACDC).',
+        'The contrast and its regulariser have a weight each, both 1 as in the code: '
+        'weight_contrast does not multiply the regulariser.',
     ],
 )
 
@@ -43,9 +46,15 @@ _optim = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),
     paramwise_cfg=dict(
-        custom_keys=dict(
-            head=dict(lr_mult=10.0), norm=dict(decay_mult=0.0), pos_block=dict(decay_mult=0.0)
-        )
+        custom_keys={
+            'head': dict(lr_mult=10.0),
+            'norm': dict(decay_mult=0.0),
+            # the norm after each stage of a Mix Transformer, which mmseg names by its place
+            'backbone.layers.0.2.': dict(decay_mult=0.0),
+            'backbone.layers.1.2.': dict(decay_mult=0.0),
+            'backbone.layers.2.2.': dict(decay_mult=0.0),
+            'backbone.layers.3.2.': dict(decay_mult=0.0),
+        }
     ),
 )
 # Their product is the rate of the code; mmengine's schedules reach their end one step early.
@@ -64,12 +73,14 @@ _common = dict(
 )
 _larger = dict(input_size=(1280, 720))
 _acdc = dict(_larger, crop_size=None, adapter=dict(cbc_size=(640, 640)))
-_teacher = dict(
-    momentum=0.999, warmup='dacs', buffers='skip', teacher_mode='train', predict_on='student',
-    norm_mode='train', cbc_size=None,
-)  # fmt: skip
-_labels = dict(
-    positive_threshold=None, negatives_on='all', negative_threshold=0.04, negative_form='joint'
+# easy images are resized to fit 1280x640 and cropped as they are loaded
+_easy = dict(pair=dict(easy=dict(input_size=(1138, 640), crop_size=(640, 640))))
+_networks = dict(teacher_mode='train', predict_on='student', norm_mode='train', cbc_size=None)
+_teacher = dict(type='MeanTeacherHook', momentum=0.999, warmup='dacs', buffers='skip')
+_labels = dict(positive_threshold=None, negatives_on='all')
+_complementary = dict(
+    positive=dict(type='WeightedCrossEntropyLoss', loss_weight=1.0),
+    negative=dict(type='NegativeLoss', loss_weight=1.0, threshold=0.04, form='joint'),
 )
 _lists = 'stage://rank/artifacts'
 stages = [
@@ -77,27 +88,31 @@ stages = [
         name='align',
         adapter=dict(
             type='ATPAlign',
-            weight_entropy=1e-3,
-            weight_diversity=1e-4,
-            gamma=5.0,
-            alpha=3.0,
-            curriculum_detach=False,
+            losses=dict(
+                entropy=dict(
+                    type='CurriculumEntropyLoss', loss_weight=1e-3, gamma=5.0, detach=False
+                ),
+                diversity=dict(type='DiversityLoss', loss_weight=1e-4, alpha=3.0),
+            ),
             freeze_classifier=False,
-            **_teacher,
+            **_networks,
         ),
+        # read for class-balanced crops alone
+        hooks=dict(teacher=_teacher),
         overrides={'cityscapes_to_acdc*': _acdc},
         **_common,
     ),
     dict(
         name='teach',
-        adapter=dict(type='ATPTeach', **_labels, **_teacher),
+        adapter=dict(type='ATPTeach', losses=_complementary, **_labels, **_networks),
+        hooks=dict(teacher=_teacher),
         overrides={'cityscapes_to_acdc*': _acdc},
         **_common,
     ),
     dict(
         name='rank',
         kind='label',
-        adapter=dict(type='ATPRank', replicate_train_mode=False),
+        adapter=dict(type='ATPRank', at='input', replicate_train_mode=False),
         writer=dict(type='EntropyRankWriter', easy_portion=0.3, normalisation='none'),
         input_size=(1280, 640),
         overrides={'cityscapes_to_acdc*': _larger},
@@ -106,13 +121,14 @@ stages = [
         name='propagate',
         adapter=dict(
             type='ATPPropagate',
+            losses=dict(
+                contrast=dict(type='SemanticContrastLoss', loss_weight=1.0, temperature=100.0),
+                regulariser=dict(type='ContrastRegulariserLoss', loss_weight=1.0),
+                **_complementary,
+            ),
             confident=0.968,
             ignore_top=15,
             ignore_bottom=120,
-            contrast_start=1500,
-            weight_contrast=1.0,
-            weight_regulariser=1.0,
-            temperature=100.0,
             min_share=0.75,
             projection=512,
             hidden=0,
@@ -120,46 +136,65 @@ stages = [
             replicate_inplace_bug=False,
             class_prior_rescale=False,
             **_labels,
-            **_teacher,
+            **_networks,
         ),
+        hooks=dict(teacher=_teacher, contrast=dict(type='ContrastStartHook', begin=1500)),
         data=dict(
             pair=dict(
                 easy=dict(type='target', sample_list=f'{_lists}/easy.txt'),
                 hard=dict(type='target', sample_list=f'{_lists}/hard.txt'),
             )
         ),
-        overrides={'cityscapes_to_acdc*': _acdc},
+        overrides={'cityscapes_to_acdc*': dict(_acdc, data=_easy)},
         **_common,
     ),
 ]
 
 
-def _short(lr, batch_size, iters, rows, start, projection):
-    """The same stages in few iterations on whole images, one rate for all layers."""
-    optim = dict(
-        _delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=lr, weight_decay=1e-4)
-    )
-    common = dict(
-        input_size=None,
-        crop_size=None,
-        batch_size=batch_size,
-        optim_wrapper=optim,
-        param_scheduler=[dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0)],
-        overrides=dict(_delete_=True),
-    )
-    pair = dict(
-        ignore_top=rows[0], ignore_bottom=rows[1], contrast_start=start, projection=projection
-    )
-    return dict(
-        align=dict(iters=iters[0], **common),
-        teach=dict(iters=iters[1], **common),
-        rank=dict(input_size=None, batch_size=4, overrides=dict(_delete_=True)),
-        propagate=dict(iters=iters[2], adapter=pair, **{**common, 'batch_size': 2}),
-    )
-
-
+# Short profiles: the same stages in few iterations on whole images, one rate for all layers.
+_adam = dict(
+    _delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=1e-4)
+)
+_whole = dict(
+    input_size=None,
+    crop_size=None,
+    optim_wrapper=_adam,
+    param_scheduler=[dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0)],
+    overrides=dict(_delete_=True),
+)
+_rank = dict(input_size=None, batch_size=4, overrides=dict(_delete_=True))
+_soon = dict(contrast=dict(begin=2))
 profiles = dict(
     paper=dict(),
-    pocket=_short(1e-4, 4, (30, 30, 30), (2, 18), 2, 64),
-    camvid=_short(1e-4, 2, (20, 20, 14), (0, 0), 2, 128),
+    pocket=dict(
+        align=dict(iters=30, batch_size=4, **_whole),
+        teach=dict(iters=30, batch_size=4, **_whole),
+        rank=_rank,
+        propagate=dict(
+            iters=30,
+            batch_size=2,
+            adapter=dict(ignore_top=2, ignore_bottom=18, projection=64),
+            hooks=_soon,
+            **_whole,
+        ),
+    ),
+    camvid=dict(
+        align=dict(iters=20, batch_size=2, **_whole),
+        teach=dict(iters=20, batch_size=2, **_whole),
+        rank=_rank,
+        propagate=dict(
+            iters=14,
+            batch_size=2,
+            adapter=dict(ignore_top=0, ignore_bottom=0, projection=128),
+            hooks=_soon,
+            **_whole,
+        ),
+    ),
+)
+# Other names of settings, for those whose short ones say too little.
+aliases = dict(
+    curriculum_detach='losses.entropy.detach',
+    negative_threshold='losses.negative.threshold',
+    negative_form='losses.negative.form',
+    contrast_start='hooks.contrast.begin',
 )

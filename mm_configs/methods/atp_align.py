@@ -2,6 +2,7 @@
 _base_ = './atp.py'
 card = dict(
     name='atp_align',
+    mechanisms=['entropy'],
     title='ATP, up to align',
     summary='ATP: the first stage alone, curriculum entropy and diversity.',
 )

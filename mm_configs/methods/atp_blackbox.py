@@ -5,6 +5,7 @@ card = dict(
     name='atp_blackbox',
     title='ATP (black box)',
     track='black-box',
+    mechanisms=['entropy', 'pseudo-labels', 'mean teacher', 'contrast'],
     fidelity='reconstructed',
     summary='Distil the predictions of the source model into a new network, then align, teach, '
     'propagate.',
@@ -46,7 +47,12 @@ stages = [
     dict(
         name='distil',
         init='initial',
-        adapter=dict(type='ATPDistil', norm_mode='train', strong=dict()),
+        adapter=dict(
+            type='ATPDistil',
+            losses=dict(distil=dict(type='DistillationLoss', loss_weight=1.0)),
+            norm_mode='train',
+            strong=dict(),
+        ),
         data=dict(type='target', labels=f'{_vendor}/labels', confidence=f'{_vendor}/confidence'),
         iters=_align['iters'],
         batch_size=_align['batch_size'],
@@ -65,26 +71,30 @@ _optim = dict(
 _poly = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0)]
 
 
-def _short(batch_size, iters, crop):
-    """Fewer iterations of all stages; distilling without change of colour."""
-    return dict(
-        vendor=dict(input_size=None, batch_size=4, overrides=dict(_delete_=True)),
-        distil=dict(
-            input_size=None,
-            crop_size=crop,
-            adapter=dict(strong=dict(jitter_probability=0.0, blur_probability=0.0)),
-            batch_size=batch_size,
-            iters=iters[0],
-            optim_wrapper=_optim,
-            param_scheduler=_poly,
-            overrides=dict(_delete_=True),
-        ),
-        align=dict(iters=iters[1]),
-        teach=dict(iters=iters[2]),
-        propagate=dict(iters=iters[3]),
-    )
-
-
+# Short profiles: fewer iterations of all stages; distilling without change of colour.
+_vendor_short = dict(input_size=None, batch_size=4, overrides=dict(_delete_=True))
+_distil_short = dict(
+    input_size=None,
+    adapter=dict(strong=dict(jitter_probability=0.0, blur_probability=0.0)),
+    batch_size=2,
+    iters=240,
+    optim_wrapper=_optim,
+    param_scheduler=_poly,
+    overrides=dict(_delete_=True),
+)
 profiles = dict(
-    pocket=_short(2, (240, 6, 8, 6), None), camvid=_short(2, (240, 10, 10, 6), (180, 240))
+    pocket=dict(
+        vendor=_vendor_short,
+        distil=dict(crop_size=None, **_distil_short),
+        align=dict(iters=6),
+        teach=dict(iters=8),
+        propagate=dict(iters=6),
+    ),
+    camvid=dict(
+        vendor=_vendor_short,
+        distil=dict(crop_size=(180, 240), **_distil_short),
+        align=dict(iters=10),
+        teach=dict(iters=10),
+        propagate=dict(iters=6),
+    ),
 )

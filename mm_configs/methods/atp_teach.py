@@ -2,6 +2,7 @@
 _base_ = './atp.py'
 card = dict(
     name='atp_teach',
+    mechanisms=['entropy', 'mean teacher', 'pseudo-labels'],
     title='ATP, up to teach',
     summary='ATP: the first two stages, up to positive and negative labels.',
 )

@@ -2,6 +2,7 @@ card = dict(
     name='bn_adapt',
     title='BN-adapt',
     track='source-free',
+    mechanisms=['statistics'],
     fidelity='paper',
     summary='Batch-norm statistics recomputed on the unlabelled target; no gradient.',
     paper='Li et al., Revisiting Batch Normalization for Practical Domain Adaptation, 2016',

@@ -1,6 +1,7 @@
 _base_ = './bn_adapt_online.py'
 card = dict(
     name='bn_adapt_continual',
+    mechanisms=['statistics'],
     title='BN-adapt (continual)',
     setting='continual',
     summary='Batch-norm statistics that follow several rounds of the same conditions; no gradient.',

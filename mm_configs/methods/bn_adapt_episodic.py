@@ -1,6 +1,7 @@
 _base_ = './bn_adapt_online.py'
 card = dict(
     name='bn_adapt_episodic',
+    mechanisms=['statistics'],
     title='BN-adapt (episodic)',
     setting='episodic',
     summary="The source's batch-norm statistics mixed with those of each image; no gradient.",

@@ -3,6 +3,7 @@ card = dict(
     name='bn_adapt_online',
     title='BN-adapt (online)',
     track='test-time',
+    mechanisms=['statistics'],
     setting='online',
     fidelity='paper',
     summary='Batch-norm statistics that follow the stream; no gradient.',
@@ -14,12 +15,16 @@ card = dict(
         'paper mixes with the statistics of one batch and forgets them.',
         'Batches of one image.',
     ],
+    choices=[
+        "momentum=0 with norm_mode='train' is norm.py of Tent's authors: the batch alone "
+        'normalises, while running statistics follow it unused.',
+    ],
 )
 stages = [
     dict(
         name='stream',
         kind='stream',
-        adapter=dict(type='BNAdaptStream', momentum=0.1, reset_on='never'),
+        adapter=dict(type='BNAdaptOnline', momentum=0.1, reset_on='never'),
         rounds=1,
         batch_size=1,
         order=None,

@@ -3,6 +3,7 @@ _base_ = './cbst.py'
 
 card = dict(
     name='crst_lrent',
+    mechanisms=['pseudo-labels'],
     title='CRST-LRENT (source-free reading)',
     reported='crst',
     reported_label='CRST-LRENT',
@@ -11,24 +12,34 @@ card = dict(
     arxiv='1908.09822',
     deviations=[
         *_base_.card.deviations,
-        "Soft labels are predicted on the training view by a frozen copy of the round's first "
-        'network; which pixels are kept is decided on the whole image, as published.',
+        'The probabilities of the soft labels are stored as logarithms at the resolution of the '
+        "network's head (float16, 1 MB an image instead of 160) and enlarged in the window of the "
+        'training view.',
+    ],
+    choices=[
+        *_base_.card.choices,
+        'Soft labels are those of the whole image, as published: leaving the source images out '
+        'changes nothing about them. labels=view predicts them on the training view by a frozen '
+        "copy of the round's first network instead.",
     ],
 )
-
-
-def _soft(stage):
-    """The LRENT form of a stage of CBST."""
-    name = stage['name']
-    if name.startswith('label'):
-        return dict(stage, writer=dict(stage['writer'], rule='lrent', alpha=0.25))
-    if not name.startswith('train'):
-        return stage
-    thresholds = f'stage://threshold{name[-1]}/artifacts/thresholds.json'
-    adapter = dict(type='SoftSelfTraining', thresholds=thresholds, alpha=0.25)
-    return dict(stage, adapter=dict(stage['adapter'], **{**adapter}))
-
-
-stages = []
-for _stage in _base_.stages:
-    stages.append(_soft(_stage))
+_thresholds = 'stage://threshold{round}/artifacts/thresholds.json'
+_soft = 'stage://label{round}/artifacts/soft'
+rounds = dict(
+    stages=dict(
+        label=dict(
+            adapter=dict(type='SoftLabelPredictor'),
+            writer=dict(_delete_=True, type='SoftLabelWriter', thresholds=_thresholds, alpha=0.25),
+        ),
+        train=dict(
+            adapter=dict(
+                type='LRENT',
+                losses=dict(label=dict(type='SoftLabelLoss')),
+                thresholds=_thresholds,
+                alpha=0.25,
+                labels='image',
+            ),
+            data=dict(soft=_soft),
+        ),
+    )
+)

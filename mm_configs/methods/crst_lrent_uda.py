@@ -2,6 +2,7 @@ _base_ = './cbst_uda.py'
 
 card = dict(
     name='crst_lrent_uda',
+    mechanisms=['pseudo-labels'],
     title='CRST-LRENT (with source data)',
     reported='crst',
     reported_label='CRST-LRENT',
@@ -10,23 +11,42 @@ card = dict(
     arxiv='1908.09822',
     deviations=[
         *_base_.card.deviations,
-        "Soft labels are predicted on the training view by a frozen copy of the round's first "
-        'network; which pixels are kept is decided on the whole image, as published.',
+        'The probabilities of the soft labels are stored as logarithms at the resolution of the '
+        "network's head (float16, 1 MB an image instead of 160) and enlarged in the window of the "
+        'training view.',
+    ],
+    choices=[
+        *_base_.card.choices,
+        'Soft labels are those of the whole image, as published; labels=view predicts them on the '
+        "training view by a frozen copy of the round's first network.",
     ],
 )
-stages = []
-for _stage in _base_.stages:
-    # no spatial prior: the soft labels are made on a crop, which has lost its place in the image
-    if 'writer' in _stage:
-        _stage = dict(_stage, writer={k: v for k, v in _stage['writer'].items() if k != 'prior'})
-    if _stage['name'].startswith('label'):
-        _stage = dict(_stage, writer=dict(_stage['writer'], rule='lrent', alpha=0.25))
-    if _stage['name'].startswith('train'):
-        _number = _stage['name'][-1]
-        _soft = dict(
-            type='SoftSelfTraining',
-            thresholds=f'stage://threshold{_number}/artifacts/thresholds.json',
-            alpha=0.25,
-        )
-        _stage = dict(_stage, adapter=dict(_stage['adapter'], **_soft))
-    stages.append(_stage)
+_thresholds = 'stage://threshold{round}/artifacts/thresholds.json'
+_soft = 'stage://label{round}/artifacts/soft'
+rounds = dict(
+    stages=dict(
+        threshold=dict(
+            writer=dict(
+                _delete_=True,  # without a prior
+                type='ThresholdWriter',
+                portion='{portion}',
+                policy='class',
+                stride=4,
+            )
+        ),
+        label=dict(
+            adapter=dict(type='SoftLabelPredictor'),
+            writer=dict(_delete_=True, type='SoftLabelWriter', thresholds=_thresholds, alpha=0.25),
+        ),
+        train=dict(
+            adapter=dict(
+                type='LRENT',
+                losses=dict(label=dict(type='SoftLabelLoss')),
+                thresholds=_thresholds,
+                alpha=0.25,
+                labels='image',
+            ),
+            data=dict(pair=dict(target=dict(soft=_soft))),
+        ),
+    )
+)

@@ -4,6 +4,7 @@ _base_ = './cbst.py'
 
 card = dict(
     name='crst_mrkld',
+    mechanisms=['pseudo-labels'],
     title='CRST-MRKLD (source-free reading)',
     reported='crst',
     reported_label='CRST-MRKLD',
@@ -17,14 +18,5 @@ card = dict(
         'mrl2 and mrent have no public code: formulae of the paper, weights not published.',
     ],
 )
-stages = [
-    dict(
-        stage,
-        adapter=dict(
-            stage['adapter'], regulariser='mrkld', regulariser_weight=0.1, weight_twice=True
-        ),
-    )
-    if stage['name'].startswith('train')
-    else stage
-    for stage in _base_.stages
-]
+_mrkld = dict(regulariser='mrkld', loss_weight=0.1, weight_twice=True)
+rounds = dict(stages=dict(train=dict(adapter=dict(losses=dict(regulariser=_mrkld)))))

@@ -2,6 +2,7 @@ _base_ = './cbst_uda.py'
 
 card = dict(
     name='crst_mrkld_uda',
+    mechanisms=['pseudo-labels'],
     title='CRST-MRKLD (with source data)',
     reported='crst',
     reported_label='CRST-MRKLD',
@@ -13,9 +14,5 @@ card = dict(
         'The weight acts twice, as in the released code: 0.1 is 0.01.',
     ],
 )
-_mrkld = dict(regulariser='mrkld', regulariser_weight=0.1, weight_twice=True)
-stages = []
-for _stage in _base_.stages:
-    if _stage['name'].startswith('train'):
-        _stage = dict(_stage, adapter=dict(_stage['adapter'], **_mrkld))
-    stages.append(_stage)
+_mrkld = dict(regulariser='mrkld', loss_weight=0.1, weight_twice=True)
+rounds = dict(stages=dict(train=dict(adapter=dict(losses=dict(regulariser=_mrkld)))))

@@ -2,6 +2,7 @@ _base_ = './advent.py'
 
 card = dict(
     name='intrada_uda',
+    mechanisms=['adversarial', 'pseudo-labels'],
     title='IntraDA (as published)',
     reported='intrada',
     reported_label='IntraDA',
@@ -30,7 +31,9 @@ stages = [
         _base_.stages[0],
         name='intra',
         adapter=dict(
-            _base_.stages[0]['adapter'], type='IntraDA', split='stage://rank/artifacts/split.json'
+            _base_.stages[0]['adapter'],
+            type='IntraDA',
+            split='stage://rank/artifacts/split.json',
         ),
         data=dict(
             pair=dict(

@@ -3,6 +3,7 @@ _base_ = './advent.py'
 
 card = dict(
     name='minent',
+    mechanisms=['entropy'],
     title='MinEnt',
     reported='minent',
     reported_label='MinEnt',
@@ -12,10 +13,20 @@ card = dict(
         'The weights of the entropies are those of the adversarial losses in ADVENT.',
     ],
 )
+_losses = _base_.stages[0].adapter.losses
 stages = [
     dict(
         _base_.stages[0],
-        adapter=dict(_base_.stages[0]['adapter'], type='MinEnt'),
+        adapter=dict(
+            _base_.stages[0]['adapter'],
+            type='MinEnt',
+            losses=dict(
+                segmentation=_losses.segmentation,
+                segmentation_auxiliary=_losses.segmentation_auxiliary,
+                adversarial_main=dict(type='SelfInformationLoss', loss_weight=0.001),
+                adversarial_auxiliary=dict(type='SelfInformationLoss', loss_weight=0.0002),
+            ),
+        ),
         optim_wrapper=_base_.stages[0]['optim_wrapper']['student'],
     )
 ]

@@ -2,6 +2,7 @@ card = dict(
     name='tent',
     title='Tent (offline)',
     track='source-free',
+    mechanisms=['entropy', 'statistics'],
     fidelity='paper',
     summary='Entropy minimisation over the scale and shift of normalisation layers.',
     paper='Wang et al., Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021',
@@ -20,7 +21,11 @@ card = dict(
 stages = [
     dict(
         name='adapt',
-        adapter=dict(type='Tent', norm_mode='train', trainable='norm_affine', dropout=False),
+        adapter=dict(
+            type='Tent',
+            losses=dict(entropy=dict(type='PixelEntropyLoss', loss_weight=1.0)),
+            dropout=False,
+        ),
         iters=200,
         batch_size=4,
         crop_size=None,
@@ -36,3 +41,5 @@ profiles = dict(
     camvid=dict(adapt=dict(iters=184)),
     paper=dict(adapt=dict(iters=1488, overrides=_acdc)),
 )
+# A sweep's validators that are this method's own objective.
+search = dict(optimises=['entropy'])

@@ -2,6 +2,7 @@
 _base_ = './tent_online.py'
 card = dict(
     name='tent_continual',
+    mechanisms=['entropy', 'statistics'],
     title='Tent (continual)',
     setting='continual',
     summary='Tent over several rounds of the same sequence of conditions, never reset.',

@@ -2,6 +2,7 @@
 _base_ = './tent_online.py'
 card = dict(
     name='tent_episodic',
+    mechanisms=['entropy', 'statistics'],
     title='Tent (episodic)',
     setting='episodic',
     summary='Tent on every image by itself: adapt, predict, return to the source model.',

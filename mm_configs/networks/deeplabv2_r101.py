@@ -1,7 +1,10 @@
 # DeepLabV2 with the Caffe ResNet-101 of the AdaptSegNet / ADVENT line, all four branches summed.
 # Source recipe: 80 000 iterations of a 200 000-iteration poly schedule, whole images, batch 1; the
 # last iterate, not the best. All images of the source, of which the line leaves out some (GTA5:
-# 23 966 of 24 966, SYNTHIA: 9 300 of 9 400).
+# 23 966 of 24 966, SYNTHIA: 9 300 of 9 400). As in the code of LTTM/UDAclustering, source training
+# moves the scale and shift of batch norm in all layers but the stem; adaptation freezes them. A
+# suite with `source=dict(model=dict(backbone=dict(norm_cfg=dict(requires_grad=False))))` freezes
+# them in source training, too, as AdaptSegNet and ADVENT do.
 network = dict(
     name='deeplabv2_r101',
     title='DeepLabV2 (Caffe ResNet-101)',
@@ -16,7 +19,19 @@ network = dict(
     num_classes=19,
     # the line trains 16 outputs where the source is SYNTHIA
     classes=dict(synthia_to_cityscapes='synthia16'),
-    inference=['dlv2_caffe', 'dlv2_caffe_msflip', 'dlv2_caffe_1536', 'pocket'],
+    inference=[
+        'dlv2_caffe',
+        'acdc_dlv2_caffe',
+        'hcl_msflip',
+        'proda_native',
+        'urma_1024_halfgt',
+        'ocl_1024_flip_halfgt',
+        'seg_uncertainty_msflip',
+        'simt_2scales',
+        'metacorrection_fused',
+        'dasac_native',
+        'pocket',
+    ],
     source=dict(
         # ImageNet + COCO weights of the lineage; the input size comes from the suite
         init=dict(
@@ -29,6 +44,9 @@ network = dict(
         crop_size=None,
         flip=True,
         augment=[dict(type='RandomBlur', prob=0.5, radius=(0.0, 1.0))],
+        model=dict(
+            backbone=dict(norm_cfg=dict(type='BN', requires_grad=True), stem_affine=False),
+        ),
         optim_wrapper=dict(
             type='OptimWrapper',
             # the line's code lists most backbone weights three times, each a step of its own
@@ -38,7 +56,7 @@ network = dict(
         ),
         # the horizon is 200 000 although training stops at 80 000
         param_scheduler=[
-            dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=200000, by_epoch=False)
+            dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=200001, by_epoch=False)
         ],
     ),
 )

@@ -1,5 +1,6 @@
 # DeepLabV2 with an auxiliary head on layer3 (loss weight 0.1), as AdvEnt and IntraDA train it.
-# Source recipe: the multi-level ADVENT schedule, horizon 250 000, stopped at 120 000.
+# Source recipe: the multi-level ADVENT schedule, horizon 250 000, stopped at 120 000; scale and
+# shift of batch norm frozen, as in its code.
 _base_ = './deeplabv2_r101.py'
 
 network = dict(
@@ -9,9 +10,10 @@ network = dict(
         iters=120000,
         flip=False,
         augment=[],
+        model=dict(_delete_=True),
         optim_wrapper=dict(paramwise_cfg=dict(custom_keys=dict(auxiliary_head=dict(lr_mult=10.0)))),
         param_scheduler=[
-            dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=250000, by_epoch=False)
+            dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=250001, by_epoch=False)
         ],
     ),
 )

@@ -5,8 +5,9 @@ _base_ = './deeplabv2_r101_v1c.py'
 network = dict(
     name='deeplabv2_r101_torchvision',
     title='DeepLabV2 (torchvision ResNet-101)',
+    input=dict(lib='pillow', mode='bicubic'),
     align_corners=True,
-    inference=['pocket'],
+    inference=['dt_st_1536', 'pocket'],
     source=dict(
         init=dict(
             checkpoint='weights/resnet101_torchvision.pth',

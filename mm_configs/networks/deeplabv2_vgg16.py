@@ -9,7 +9,9 @@ network = dict(
             checkpoint='weights/vgg16_caffe.pth',
             converter='vgg_imagenet',
             origin='VGG16 in Caffe convention (ImageNet)',
-        )
+        ),
+        # no batch norm
+        model=dict(_delete_=True),
     ),
 )
 model = dict(

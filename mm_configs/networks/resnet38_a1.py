@@ -14,7 +14,7 @@ network = dict(
     ),
     align_corners=False,
     num_classes=19,
-    inference=['camvid', 'pocket'],
+    inference=['cbst_mxnet_2048_flip', 'camvid', 'pocket'],
     source=dict(
         iters=46811,
         batch_size=16,

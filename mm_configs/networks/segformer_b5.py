@@ -12,7 +12,18 @@ network = dict(
     ),
     align_corners=False,
     num_classes=19,
-    inference=['daformer', 'acdc_daformer', 'camvid', 'pocket'],
+    inference=[
+        'daformer',
+        'acdc_daformer',
+        'atp_1280',
+        'atp_1280_prior',
+        'ctta_960_slide',
+        'ctta_960_slide_14views',
+        'cma_native_slide',
+        'hrda_2048_slide',
+        'camvid',
+        'pocket',
+    ],
     source=dict(
         init=dict(
             checkpoint='weights/mit_b5.pth',
@@ -26,13 +37,16 @@ network = dict(
         optim_wrapper=dict(
             type='OptimWrapper',
             optimizer=dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),
-            # the authors name the depthwise convolution's block pos_block; mmseg has no such name
+            # no decay on any norm; that after each stage mmseg names by its place
             paramwise_cfg=dict(
-                custom_keys=dict(
-                    head=dict(lr_mult=10.0),
-                    norm=dict(decay_mult=0.0),
-                    pos_block=dict(decay_mult=0.0),
-                )
+                custom_keys={
+                    'head': dict(lr_mult=10.0),
+                    'norm': dict(decay_mult=0.0),
+                    'backbone.layers.0.2.': dict(decay_mult=0.0),
+                    'backbone.layers.1.2.': dict(decay_mult=0.0),
+                    'backbone.layers.2.2.': dict(decay_mult=0.0),
+                    'backbone.layers.3.2.': dict(decay_mult=0.0),
+                }
             ),
         ),
         # the product is mmcv's rate; mmengine's schedules reach their end one step early

@@ -8,7 +8,14 @@ suite = dict(
     seeds=[0],
     # Methods that read source data run when they are named: --method '*_uda' advent
     tracks=['bound', 'source-free', 'black-box', 'test-time'],
+    # What `make suite` and the regression check run; --all adds the others.
+    default_methods=[
+        'source_only', 'oracle', 'bn_adapt', 'tent', 'self_training', 'cbst', 'crst_mrkld',
+        'crst_lrent', 'intrada', 'atp_align', 'atp_teach', 'atp', 'atp_blackbox', 'stvm', 'iapc',
+        'bn_adapt_online', 'bn_adapt_episodic', 'bn_adapt_continual', 'tent_online',
+        'tent_episodic', 'tent_continual',
+    ],
     profile='pocket',
     inference='pocket',
     renders=dict(),
-)
+)  # fmt: skip

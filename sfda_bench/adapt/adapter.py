@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfda_bench.adapt.branches import BranchPreprocessor, views_of
-from sfda_bench.adapt.norm import NormMode, set_norm_mode
+from sfda_bench.adapt.losses import build_losses
+from sfda_bench.adapt.norm import NormMode, quiet, set_norm_mode
 from sfda_bench.errors import BenchError, require_known
+from sfda_bench.networks.segmentor import Segmentor
 from sfda_bench.registry import MODELS
 
 Trainable = Literal['all', 'norm_affine', 'none']
@@ -31,9 +33,11 @@ class Adapter(BaseSegmentor):
         segmentor: Config of the network (a mmseg segmentor with its data preprocessor).
         norm_mode: What the student's batch-norm layers do during adaptation, see
             :func:`~sfda_bench.adapt.norm.set_norm_mode`.
+        losses: Configs of the method's losses by name, see
+            :class:`~sfda_bench.adapt.losses.AdaptationLoss`; in use as ``self.terms[name]``.
         trainable: Which parameters receive gradients: ``'all'``, ``'norm_affine'`` (weight and
             bias of normalisation layers, as in Tent) or ``'none'``.
-        dropout: Whether dropout layers of the student are active.
+        dropout: Whether dropout and drop-path layers of the student are active.
         init_cfg: Kept for mmengine; weights come from the parent stage's checkpoint.
     """
 
@@ -47,6 +51,7 @@ class Adapter(BaseSegmentor):
     def __init__(
         self,
         segmentor: dict[str, Any],
+        losses: dict[str, dict[str, Any]] | None = None,
         norm_mode: NormMode = 'train',
         trainable: Trainable = 'all',
         dropout: bool = True,
@@ -57,6 +62,7 @@ class Adapter(BaseSegmentor):
         preprocessor = BranchPreprocessor(preprocessor or {'type': 'BaseDataPreprocessor'})
         super().__init__(data_preprocessor=preprocessor, init_cfg=init_cfg)
         self.student = MODELS.build(segmentor)
+        self.terms = build_losses(losses or {})
         self.norm_mode = norm_mode
         self.trainable = require_known('trainable', trainable, ('all', 'norm_affine', 'none'))
         self.dropout = dropout
@@ -81,6 +87,27 @@ class Adapter(BaseSegmentor):
 
     # --- what methods use -----------------------------------------------------------------------
 
+    def term(self, name: str, *args: Any, **shared: Any) -> dict[str, Tensor]:
+        """One of the method's losses under the name that it is logged by.
+
+        Args:
+            name: Its name in the config.
+            *args: Logits, labels, weight: see :class:`~sfda_bench.adapt.losses.AdaptationLoss`.
+            **shared: What the loss takes besides.
+
+        Raises:
+            BenchError: The config states no such loss.
+        """
+        if name not in self.terms:
+            raise BenchError(
+                f'{type(self).__name__} without a loss {name!r}: '
+                f'{", ".join(self.terms) or "none"} stated',
+                "losses=dict(...) of the method's config",
+                'python tools/run_suite.py list losses',
+            )
+        loss: Any = self.terms[name]
+        return {loss.loss_name: loss(*args, **shared)}
+
     @property
     def num_classes(self) -> int:
         """Number of output channels of the student."""
@@ -93,10 +120,10 @@ class Adapter(BaseSegmentor):
         return output if size is None else self.resized(output, size)
 
     def logits_of(
-        self, network: nn.Module, images: Tensor, size: tuple[int, int] | None = None
+        self, network: Segmentor, images: Tensor, size: tuple[int, int] | None = None
     ) -> Tensor:
         """Logits of any network of the student's kind, as :meth:`logits`."""
-        output = network.decode_head(network.extract_feat(images))  # type: ignore[operator]
+        output = network.decode_head(network.extract_feat(images))
         return output if size is None else self.resized(output, size)
 
     def resized(self, logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
@@ -110,9 +137,15 @@ class Adapter(BaseSegmentor):
 
     @torch.no_grad()
     def note_prediction(self, logits: Tensor) -> None:
-        """Keep the class histogram of ``logits``, at any resolution, for the early warnings."""
-        labels = logits.detach().argmax(dim=1).flatten()
-        self.prediction_histogram = torch.bincount(labels, minlength=logits.shape[1])
+        """Keep the class histogram of ``logits``, at any resolution, for the early warnings.
+
+        While the adapter trains: nothing reads it elsewhere. No ``bincount``, which on a GPU waits
+        for the host.
+        """
+        if self.training:
+            labels = logits.detach().argmax(dim=1).flatten()
+            counts = torch.zeros(logits.shape[1], dtype=torch.int64, device=labels.device)
+            self.prediction_histogram = counts.index_add_(0, labels, torch.ones_like(labels))
 
     # --- wiring ---------------------------------------------------------------------------------
 
@@ -140,9 +173,7 @@ class Adapter(BaseSegmentor):
         if mode:
             set_norm_mode(self.student, self.norm_mode)
             if not self.dropout:
-                for module in self.student.modules():
-                    if isinstance(module, nn.modules.dropout._DropoutNd):
-                        module.eval()
+                quiet(self.student)
             for name in self.frozen:
                 # this runs during construction too
                 if hasattr(self, name):
@@ -197,7 +228,8 @@ class Adapter(BaseSegmentor):
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Predictions of the exported network."""
-        return self.export_module().predict(inputs, data_samples)  # type: ignore[operator]
+        exported: Any = self.export_module()
+        return exported.predict(inputs, data_samples)
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         return self.student._forward(inputs, data_samples)

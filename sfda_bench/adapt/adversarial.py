@@ -6,52 +6,24 @@ Vu et al., ADVENT, CVPR 2019, arXiv 1811.12833 (``train_UDA.py::train_advent``).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from torch import Tensor, nn
 
 from sfda_bench.adapt.adapter import Adapter
 from sfda_bench.adapt.branches import views_of
-from sfda_bench.adapt.discriminator import domain_loss, self_information
-from sfda_bench.adapt.self_training_loss import label_loss
+from sfda_bench.adapt.discriminator import self_information
 from sfda_bench.errors import BenchError
-from sfda_bench.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from sfda_bench.registry import MODELS
 
-SOURCE, TARGET = 0.0, 1.0
+#: Losses of the heads, main first, by their names in the config.
+SEGMENTATION = ('segmentation', 'segmentation_auxiliary')
+ADVERSARIAL = ('adversarial_main', 'adversarial_auxiliary')
 #: Pairs of branches: the labelled one and the one aligned to it.
 BRANCHES = (('source', 'target'), ('easy', 'hard'))
-
-
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class SubmoduleOptimWrapperConstructor:
-    """One optimiser wrapper for each named child of the model.
-
-    Args:
-        optim_wrapper_cfg: ``{child: optim_wrapper config}``; each may have its own
-            ``paramwise_cfg``, ``constructor``, ``accumulative_counts`` or AMP type.
-        paramwise_cfg: Not used; give it inside.
-    """
-
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
-        if paramwise_cfg:
-            raise BenchError('paramwise_cfg beside the children', 'inside the config of a child')
-        self.configs = {name: dict(config) for name, config in optim_wrapper_cfg.items()}
-
-    def __call__(self, model: nn.Module) -> OptimWrapperDict:
-        """Build the wrappers."""
-        model = getattr(model, 'module', model)
-        children = dict(model.named_children())
-        unknown = sorted(set(self.configs) - set(children))
-        if unknown:
-            raise BenchError(f'an optimiser for {", ".join(unknown)}', f'of {sorted(children)}')
-        wrappers = {
-            name: build_optim_wrapper(children[name], config)
-            for name, config in self.configs.items()
-        }
-        return OptimWrapperDict(**wrappers)
 
 
 @MODELS.register_module()
@@ -61,11 +33,21 @@ class AdversarialAdapter(Adapter):
     A method overrides :meth:`seen`, the map that the discriminators look at. With an auxiliary
     head the network is aligned at both outputs, with one discriminator each.
 
+    An iteration:
+
+    1. ``segmentation`` and ``segmentation_auxiliary``
+       (:class:`~sfda_bench.adapt.losses.PseudoLabelLoss`) on the labelled branch, by head.
+    2. ``adversarial_main`` and ``adversarial_auxiliary``
+       (:class:`~sfda_bench.adapt.discriminator.DomainLoss`) of the discriminators' opinion on the
+       other branch, which is to be taken for the labelled one. Weights of 0 train without. The
+       network's step.
+    3. ``discrimination`` (:class:`~sfda_bench.adapt.discriminator.DiscriminationLoss`) of each
+       discriminator on the same predictions; the discriminators' step.
+
+    No hooks: nothing is done from time to time.
+
     Args:
         segmentor: Config of the network.
-        segmentation_auxiliary: Weight of the auxiliary head's cross-entropy.
-        adversarial_main: Weight of the adversarial loss at the main output; 0 trains without.
-        adversarial_auxiliary: Likewise at the auxiliary output.
         split: ``split.json`` of a ranking stage; without hard images there is no adversary.
         discriminator: Config, without ``in_channels``.
         norm_mode: ``'train'``: running statistics move with both branches, as in the code.
@@ -79,18 +61,14 @@ class AdversarialAdapter(Adapter):
     def __init__(
         self,
         segmentor: dict[str, Any],
-        segmentation_auxiliary: float = 0.1,
-        adversarial_main: float = 0.001,
-        adversarial_auxiliary: float = 0.0002,
         split: str | None = None,
         discriminator: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(segmentor, **kwargs)
-        self.segmentation = (1.0, segmentation_auxiliary)
-        self.adversarial = (adversarial_main, adversarial_auxiliary)
-        if split is not None and json.loads(Path(split).read_text())['hard'] == 0:
-            self.adversarial = (0.0, 0.0)
+        self.hard = True
+        if split is not None:
+            self.hard = json.loads(Path(split).read_text(encoding='utf-8'))['hard'] != 0
         config = {'type': 'FCDiscriminator', **(discriminator or {})}
         self.discriminators = nn.ModuleList(
             MODELS.build({**config, 'in_channels': self.num_classes}) for _ in self.heads
@@ -117,10 +95,14 @@ class AdversarialAdapter(Adapter):
         """What the discriminators look at (N, C, H, W): the self-information of each class."""
         return self_information(logits.softmax(dim=1))
 
-    def objective(self, segmentation: list, adversarial: list) -> Tensor:
-        """Weighted sum of the losses of all heads, main first."""
-        parts = [w * x for w, x in zip(self.segmentation, segmentation, strict=False)]
-        parts += [w * x for w, x in zip(self.adversarial, adversarial, strict=False)]
+    def of_heads(self, names: Sequence[str], outputs: list, *args: Any) -> list[Tensor]:
+        """The weighted loss of each head's output, main first, by the losses' names."""
+        found = [self.term(name, x, *args) for name, x in zip(names, outputs, strict=False)]
+        return [value for term in found for value in term.values()]
+
+    def total(self, segmentation: list, adversarial: list) -> Tensor:
+        """Sum of the weighted losses of all heads."""
+        parts = [*segmentation, *adversarial]
         return torch.stack([torch.as_tensor(part) for part in parts]).sum()
 
     def train_step(self, data: dict, optim_wrapper: Any) -> dict[str, Tensor]:
@@ -129,6 +111,9 @@ class AdversarialAdapter(Adapter):
         Args:
             data: A paired batch: ``source`` and ``target``, or ``easy`` and ``hard``.
             optim_wrapper: ``OptimWrapperDict`` with ``student`` and ``discriminators``.
+
+        Returns:
+            For the log: the sum of the network's losses, and the weighted ones of the main head.
         """
         views = views_of(**self.data_preprocessor(data, True))
         labelled, other = _branches(views)
@@ -137,13 +122,11 @@ class AdversarialAdapter(Adapter):
         student = optim_wrapper['student']
         with student.optim_context(self):
             first = self.outputs(views[labelled])
-            segmentation = [label_loss(x, views[f'{labelled}_label']) for x in first]
+            segmentation = self.of_heads(SEGMENTATION, first, views[f'{labelled}_label'])
             second = self.outputs(views[other]) if self.aligned else []
-            adversarial = [
-                domain_loss(d(self.seen(x)), SOURCE)
-                for d, x in zip(self.discriminators, second, strict=False)
-            ]
-            loss = self.objective(segmentation, adversarial)
+            opinions = [d(self.seen(x)) for d, x in zip(self.discriminators, second, strict=False)]
+            adversarial = self.of_heads(ADVERSARIAL, opinions)
+            loss = self.total(segmentation, adversarial)
         student.update_params(loss)
         log.update(loss=loss.detach(), segmentation=segmentation[0].detach())
         if self.aligned:
@@ -157,16 +140,17 @@ class AdversarialAdapter(Adapter):
     @property
     def aligned(self) -> bool:
         """Whether there is an adversary at all."""
-        return any(self.adversarial[: len(self.heads)])
+        stated: Any = [self.terms[name] for name in ADVERSARIAL if name in self.terms]
+        return self.hard and any(loss.loss_weight for loss in stated[: len(self.heads)])
 
     def _train_discriminators(self, first: list, second: list, wrapper: Any) -> Tensor:
         self.discriminators.requires_grad_(True)
         with wrapper.optim_context(self):
             losses = [
-                discrimination_loss(d(self.seen(a)), d(self.seen(b)))
+                self.term('discrimination', d(self.seen(a)), on_target=d(self.seen(b)))
                 for d, a, b in zip(self.discriminators, first, second, strict=True)
             ]
-            loss = torch.stack(losses).sum()
+            loss = torch.stack([value for term in losses for value in term.values()]).sum()
         wrapper.update_params(loss)
         return loss.detach()
 
@@ -180,8 +164,3 @@ def _branches(views: dict[str, Tensor]) -> tuple[str, str]:
         'source (labelled) and target, or easy (labelled) and hard',
         'set `data=dict(pair=dict(...))` in the stage',
     )
-
-
-def discrimination_loss(on_source: Tensor, on_target: Tensor) -> Tensor:
-    """Half the sum of both domains' losses, from discriminator logits."""
-    return (domain_loss(on_source, SOURCE) + domain_loss(on_target, TARGET)) / 2

@@ -44,7 +44,9 @@ class RareClassWeights(nn.Module):
         """Update the memory with a batch (N, H, W) of labels and return the weights (K,)."""
         classes = len(self.often)
         index = labels.flatten().clamp(max=classes)
-        counts = torch.bincount(index, minlength=classes + 1)[:classes]
+        # no bincount: on a GPU it waits for the host
+        counts = torch.zeros(classes + 1, dtype=torch.int64, device=labels.device)
+        counts = counts.index_add_(0, index, torch.ones_like(index))[:classes]
         one = torch.ones_like(self.often)
         absent = torch.where(counts == 0, self.max_value * one, one)
         small = torch.where(counts < self.small_pixels * len(labels), self.max_value * one, one)

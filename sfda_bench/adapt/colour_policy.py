@@ -6,6 +6,7 @@ sub-policy that rotates or shears.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -63,7 +64,8 @@ _OPERATIONS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     'contrast': _enhance(ImageEnhance.Contrast),
     'sharpness': _enhance(ImageEnhance.Sharpness),
     'posterize': lambda image, bits: ImageOps.posterize(image, int(bits)),
-    'solarize': lambda image, threshold: ImageOps.solarize(image, int(threshold)),
+    # rounded up: the same grey levels lie below it as below the threshold itself
+    'solarize': lambda image, threshold: ImageOps.solarize(image, math.ceil(threshold)),
     'autocontrast': lambda image, _: ImageOps.autocontrast(image),
     'equalize': lambda image, _: ImageOps.equalize(image),
     'invert': lambda image, _: ImageOps.invert(image),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from sfda_bench.adapt.losses import AdaptationLoss, needed
+from sfda_bench.errors import require_known
 from sfda_bench.registry import MODELS
+
+SOURCE, TARGET = 0.0, 1.0
+Domain = Literal['source', 'target']
 
 
 @MODELS.register_module()
@@ -42,13 +48,67 @@ def self_information(probabilities: Tensor, dim: int = 1) -> Tensor:
         dim: The class dimension.
 
     Returns:
-        float32 of the same shape (1e-30 is 0 in half precision); summed over the classes the
-        entropy in [0, 1].
+        The same shape, in float32 at least (1e-30 is 0 in half precision); summed over the classes
+        the entropy in [0, 1].
     """
-    probabilities, classes = probabilities.float(), probabilities.shape[dim]
+    dtype = torch.promote_types(probabilities.dtype, torch.float32)
+    probabilities, classes = probabilities.to(dtype), probabilities.shape[dim]
     return -probabilities * torch.log2(probabilities + 1e-30) / math.log2(classes)
 
 
 def domain_loss(logits: Tensor, domain: float) -> Tensor:
     """Binary cross-entropy of discriminator logits against one domain: source 0, target 1."""
     return binary_cross_entropy_with_logits(logits, torch.full_like(logits, domain))
+
+
+@MODELS.register_module()
+class DomainLoss(AdaptationLoss):
+    """:func:`domain_loss`: what makes predictions look like those of a domain, as in ADVENT.
+
+    Its logits are a discriminator's (N, 1, h, w); labels are not used.
+
+    Args:
+        domain: What they should be taken for: ``'source'`` or ``'target'``.
+        loss_weight: See :class:`~sfda_bench.adapt.losses.AdaptationLoss`.
+        loss_name: Likewise.
+    """
+
+    default_name = 'loss_adversarial'
+
+    def __init__(
+        self, domain: Domain = 'source', loss_weight: float = 1.0, loss_name: str = ''
+    ) -> None:
+        super().__init__(loss_weight, loss_name)
+        self.domain = require_known('domain', domain, ('source', 'target'))
+
+    def value(
+        self, logits: Tensor, labels: Tensor | None = None, weight: Tensor | None = None
+    ) -> Tensor:
+        """Mean over the discriminator's outputs."""
+        return domain_loss(logits, SOURCE if self.domain == 'source' else TARGET)
+
+
+def discrimination_loss(on_source: Tensor, on_target: Tensor) -> Tensor:
+    """Half the sum of both domains' losses, from discriminator logits."""
+    return (domain_loss(on_source, SOURCE) + domain_loss(on_target, TARGET)) / 2
+
+
+@MODELS.register_module()
+class DiscriminationLoss(AdaptationLoss):
+    """:func:`discrimination_loss`: what a discriminator learns from.
+
+    Its logits are those on the source (or the easy images); takes by keyword ``on_target``, those
+    on the target.
+    """
+
+    default_name = 'loss_discrimination'
+
+    def value(
+        self,
+        logits: Tensor,
+        labels: Tensor | None = None,
+        weight: Tensor | None = None,
+        on_target: Tensor | None = None,
+    ) -> Tensor:
+        """Mean over the discriminator's outputs on both."""
+        return discrimination_loss(logits, needed(self, on_target=on_target))

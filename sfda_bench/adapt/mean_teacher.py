@@ -11,19 +11,19 @@ import copy
 from typing import Any, Literal
 
 import torch
+from mmengine.hooks import Hook
 from torch import Tensor, nn
 
 from sfda_bench.adapt.adapter import Adapter
-from sfda_bench.adapt.norm import set_norm_mode
+from sfda_bench.adapt.hooks import unwrapped
+from sfda_bench.adapt.norm import quiet, set_norm_mode
 from sfda_bench.adapt.strong import StrongView, input_convention
 from sfda_bench.errors import BenchError, require_known
-from sfda_bench.registry import MODELS
+from sfda_bench.registry import HOOKS, MODELS
 
 Warmup = Literal['none', 'dacs']
 Buffers = Literal['copy', 'ema', 'skip']
 TeacherMode = Literal['eval', 'train', 'batch']
-#: Layers that are random in training mode, by class name (mmcv has its own drop path).
-RANDOM_LAYERS = ('DropPath', 'StochasticDepth')
 
 
 def teacher_momentum(step: int, momentum: float = 0.999, warmup: Warmup = 'none') -> float:
@@ -64,31 +64,82 @@ def update_average(
             own.copy_(other)
 
 
-def quiet(module: nn.Module) -> None:
-    """Switch off dropout and drop-path layers, whatever mode the rest is in."""
-    for layer in module.modules():
-        random = isinstance(layer, nn.modules.dropout._DropoutNd)
-        if random or type(layer).__name__ in RANDOM_LAYERS:
-            layer.eval()
+@HOOKS.register_module()
+class MeanTeacherHook(Hook):
+    """Update the teacher before every iteration: a copy at the first, an average at the later ones.
+
+    The index is the runner's, so a resumed run goes on as it would have. A model that has no
+    ``averaged()`` gets a teacher of its own, which checkpoints carry as ``teacher_state_dict``.
+
+    Args:
+        momentum: See :func:`teacher_momentum` (mmdet's hook of this name counts from the other end:
+            its 0.001 is 0.999 here).
+        interval: Iterations between two updates.
+        warmup: See :func:`teacher_momentum`.
+        buffers: See :func:`update_average`.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(
+        self,
+        momentum: float = 0.999,
+        interval: int = 1,
+        warmup: Warmup = 'none',
+        buffers: Buffers = 'copy',
+    ) -> None:
+        if not 0.0 <= momentum <= 1.0:
+            raise BenchError(f'teacher momentum {momentum}', '0 to 1')
+        if interval < 1:
+            raise BenchError(f'teacher interval {interval}', '1 or more')
+        self.momentum, self.interval = momentum, interval
+        self.warmup: Warmup = require_known('warm-up', warmup, ('none', 'dacs'))
+        self.buffers: Buffers = require_known('buffer policy', buffers, ('copy', 'ema', 'skip'))
+        self.teacher: nn.Module | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """Make a teacher for a model that has none."""
+        model = unwrapped(runner)
+        if not hasattr(model, 'averaged') and self.teacher is None:
+            self.teacher = copy.deepcopy(model).eval().requires_grad_(False)
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Copy or average."""
+        step = runner.iter
+        model = unwrapped(runner)
+        pairs = model.averaged() if self.teacher is None else [(self.teacher, model)]
+        for teacher, student in pairs:
+            if step == 0:
+                update_average(teacher, student, 0.0, 'copy')
+            elif step % self.interval == 0:
+                momentum = teacher_momentum(step // self.interval, self.momentum, self.warmup)
+                update_average(teacher, student, momentum, self.buffers)
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Add a teacher of the hook's own."""
+        if self.teacher is not None:
+            checkpoint['teacher_state_dict'] = self.teacher.state_dict()
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Take it up again."""
+        if 'teacher_state_dict' in checkpoint:
+            self.before_train(runner)
+            if self.teacher is not None:
+                self.teacher.load_state_dict(checkpoint['teacher_state_dict'])
 
 
 @MODELS.register_module()
 class MeanTeacherAdapter(Adapter):
     """A student and the average of its weights; a method overrides ``losses(views)``.
 
-    The teacher is updated at the start of every iteration but the first, before ``losses`` is
-    called; at the first it becomes a copy of the student.
+    :class:`MeanTeacherHook` updates the teacher before each iteration; then ``losses`` is called.
 
     Args:
         segmentor: See :class:`~sfda_bench.adapt.adapter.Adapter`.
-        momentum: See :func:`teacher_momentum`.
-        warmup: See :func:`teacher_momentum`.
-        buffers: See :func:`update_average`.
         teacher_mode: Batch-norm of the teacher: ``'eval'`` (running statistics), ``'train'`` (the
             batch's, updating its own running statistics) or ``'batch'`` (the batch's, leaving
             them). Dropout and drop-path are off in all three.
         predict_on: The network that is exported and scored, ``'student'`` or ``'teacher'``.
-        interval: Iterations between two updates of the teacher.
         strong: Arguments of :class:`~sfda_bench.adapt.strong.StrongView`.
         **kwargs: See :class:`~sfda_bench.adapt.adapter.Adapter`.
     """
@@ -99,49 +150,24 @@ class MeanTeacherAdapter(Adapter):
     def __init__(
         self,
         segmentor: dict[str, Any],
-        momentum: float = 0.999,
-        warmup: Warmup = 'none',
-        buffers: Buffers = 'copy',
         teacher_mode: TeacherMode = 'eval',
         predict_on: Literal['student', 'teacher'] = 'student',
-        interval: int = 1,
         strong: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(segmentor, **kwargs)
-        if not 0.0 <= momentum <= 1.0:
-            raise BenchError(f'teacher momentum {momentum}', '0 to 1')
-        if interval < 1:
-            raise BenchError(f'teacher interval {interval}', '1 or more')
-        self.momentum, self.interval = momentum, interval
-        self.warmup: Warmup = require_known('warm-up', warmup, ('none', 'dacs'))  # type: ignore[assignment]
-        self.buffer_policy: Buffers = require_known(  # type: ignore[assignment]
-            'buffer policy', buffers, ('copy', 'ema', 'skip')
-        )
-        self.teacher_mode: TeacherMode = require_known(  # type: ignore[assignment]
+        self.teacher_mode: TeacherMode = require_known(
             'teacher mode', teacher_mode, ('eval', 'train', 'batch')
         )
         self.predict_on = require_known('network', predict_on, ('student', 'teacher'))
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         self.strong_view = StrongView(**(strong or {}))
-        self.register_buffer('step', torch.zeros((), dtype=torch.int64))
 
     # --- the teacher ----------------------------------------------------------------------------
 
     def averaged(self) -> list[tuple[nn.Module, nn.Module]]:
         """Pairs of (teacher, student) modules that are averaged."""
         return [(self.teacher, self.student)]
-
-    def update_teacher(self) -> None:
-        """Copy the student at the first iteration, average at the later ones."""
-        step = int(self.step)
-        for teacher, student in self.averaged():
-            if step == 0:
-                update_average(teacher, student, 0.0, 'copy')
-            elif step % self.interval == 0:
-                momentum = teacher_momentum(step // self.interval, self.momentum, self.warmup)
-                update_average(teacher, student, momentum, self.buffer_policy)
-        self.step += 1
 
     def train(self, mode: bool = True) -> MeanTeacherAdapter:
         """Set training mode and put the teacher back into its own."""
@@ -166,11 +192,6 @@ class MeanTeacherAdapter(Adapter):
         return self.strong_view(images, mean, std, rgb, switches)
 
     # --- wiring ---------------------------------------------------------------------------------
-
-    def loss(self, inputs: Any, data_samples: Any = None) -> dict[str, Tensor]:
-        """Update the teacher, then compute the losses of one batch."""
-        self.update_teacher()
-        return super().loss(inputs, data_samples)
 
     def export_module(self) -> nn.Module:
         """The network that is scored and handed on."""

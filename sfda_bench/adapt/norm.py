@@ -61,13 +61,19 @@ def running_statistics(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
-def average_evenly(module: nn.Module) -> None:
-    """Make the running statistics the plain average over all batches seen since the last reset."""
-    for layer in statistics_layers(module):
-        layer.momentum = None
-
-
 def reset_statistics(module: nn.Module) -> None:
     """Forget the running statistics."""
     for layer in statistics_layers(module):
         layer.reset_running_stats()
+
+
+#: Layers that are random in training mode, by class name (mmcv has its own drop path).
+RANDOM_LAYERS = ('DropPath', 'StochasticDepth')
+
+
+def quiet(module: nn.Module) -> None:
+    """Switch off dropout and drop-path layers, whatever mode the rest is in."""
+    for layer in module.modules():
+        random = isinstance(layer, nn.modules.dropout._DropoutNd)
+        if random or type(layer).__name__ in RANDOM_LAYERS:
+            layer.eval()

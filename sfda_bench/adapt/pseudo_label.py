@@ -32,11 +32,11 @@ from sfda_bench.adapt.thresholds import BINS, ConfidenceHistogram, Policy, Round
 from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError, DataError, require_known
 from sfda_bench.registry import METRICS
+from sfda_bench.store.filenames import WARNINGS_NAME
 
 THRESHOLDS_NAME = 'thresholds.json'
 LABELS_NAME = 'labels'
 STATS_NAME = 'stats.json'
-WARNINGS_NAME = 'warnings.json'
 #: A class is said to keep too much when it keeps this many times what was asked for.
 TIES_FACTOR = 1.5
 
@@ -48,7 +48,7 @@ def read_thresholds(path: str | Path) -> dict[str, Any]:
         DataError: It is missing or not such a file.
     """
     try:
-        found = json.loads(Path(path).read_text())
+        found = json.loads(Path(path).read_text(encoding='utf-8'))
         found['theta'] = [float(value) for value in found['theta']]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f'cannot read thresholds from {path}: {error}') from error

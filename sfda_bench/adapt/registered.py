@@ -1,10 +1,6 @@
-"""Imports every building block of this room (the registries' entry to it)."""
+"""Imports every module of this room, so that the registries find what stands in them."""
 
-import importlib
-import pkgutil
+import sfda_bench.adapt
+from sfda_bench.registry import import_all
 
-import sfda_bench.adapt as _room
-
-for _module in pkgutil.iter_modules(_room.__path__):
-    if _module.name not in ('registered', 'benchmark'):
-        importlib.import_module(f'{_room.__name__}.{_module.name}')
+import_all(sfda_bench.adapt)

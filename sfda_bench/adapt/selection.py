@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sfda_bench.adapt.thresholds import bin_of
 from sfda_bench.errors import BenchError
+from sfda_bench.labels import IGNORE
 
-IGNORE = 255
 RARE_SHARE = 1e-3
 
 

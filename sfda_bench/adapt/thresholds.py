@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sfda_bench.adapt.arg_max import Room, largest
+from sfda_bench.adapt.fused import Room, largest
 from sfda_bench.errors import BenchError, require_known
 
 Policy = Literal['class', 'global']

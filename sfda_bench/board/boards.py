@@ -1,4 +1,4 @@
-"""From grouped records to finished boards: means, intervals, ranks, gains, cost."""
+"""Boards computed from grouped records: means, intervals, ranks, gains, cost."""
 
 from __future__ import annotations
 
@@ -15,13 +15,8 @@ from sfda_bench.board.reported import ReportedFile
 from sfda_bench.board.rows import Board, BoardKey, Row, group, mean_or_missing
 from sfda_bench.board.verdicts import judge
 from sfda_bench.errors import BenchError
-from sfda_bench.scoring.ranking import (
-    Contestant,
-    compare_all,
-    draw,
-    shared_ranks,
-    tie_groups,
-)
+from sfda_bench.plan import catalog
+from sfda_bench.scoring.ranking import Contestant, compare_all, draw, shared_ranks, tie_groups
 from sfda_bench.scoring.statistics import (
     SAMPLES,
     bootstrap_all,
@@ -30,7 +25,6 @@ from sfda_bench.scoring.statistics import (
     percentile_interval,
     seed_summary,
 )
-from sfda_bench.suite import catalog
 
 DETAIL_SAMPLES = 2_000
 """Bootstrap samples for intervals of classes and conditions: there are many of them."""

@@ -1,23 +1,25 @@
-"""Everything generated below ``results/``: built in memory, then written or compared."""
+"""Builds all that is generated below ``results/`` in memory, then writes or compares it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from sfda_bench.atomic import write_bytes, write_text
+from sfda_bench.atomic import write_all
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.export import bibtex, csv, latex
 from sfda_bench.board.loading import load_items
 from sfda_bench.board.markdown import readme
-from sfda_bench.board.pages import board_page, reported_page
+from sfda_bench.board.pages import board_page
 from sfda_bench.board.reported import REPORTED, load_all, with_outside
+from sfda_bench.board.reproduction import answers, questions
+from sfda_bench.board.reproduction_page import overview
+from sfda_bench.board.reproduction_page import page as reproduction_page
 from sfda_bench.board.site import pages as site_pages
 from sfda_bench.errors import BenchError
+from sfda_bench.paths import RESULTS, SHIPPED
 from sfda_bench.scoring.statistics import SAMPLES
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / 'results'
 SITE = 'site'
 OWNED = ('boards/*', 'site/*.html')
 """Files below the output folder that are all generated; strangers among them are stale."""
@@ -42,9 +44,10 @@ def build(
     items = load_items(records)
     reported = with_outside(load_all(reported_folder), [i.record.entry.method for i in items])
     boards = make_boards(items, samples, reported)
+    answered = answers(questions(reported), boards)
     files = {
-        'README.md': readme(boards),
-        'boards/reported.md': reported_page(boards, reported),
+        'README.md': readme(boards, overview(answered)),
+        'boards/reproduction.md': reproduction_page(answered),
         'boards/methods.bib': bibtex(boards),
     }
     for board in boards:
@@ -52,7 +55,7 @@ def build(
         files[f'{stem}.md'] = board_page(board, reported)
         files[f'{stem}.csv'] = csv(board)
         files[f'{stem}.tex'] = latex(board)
-    pages = site_pages(boards, reported, site)
+    pages = site_pages(boards, reported, answered, site)
     return files | {f'{SITE}/{name}': text for name, text in pages.items()}
 
 
@@ -75,17 +78,14 @@ def strangers(files: dict[str, str], out: Path) -> list[Path]:
 
 
 def write(files: dict[str, str], out: Path) -> None:
-    """Write all files atomically and remove those left over from an earlier board."""
-    for name, text in files.items():
-        path = Path(out) / name
-        if not path.is_file() or path.read_bytes() != text.encode():
-            write_text(path, text)
+    """Write all files, or none if that fails; remove those left over from an earlier board."""
+    content = {Path(out) / name: text.encode() for name, text in files.items()}
+    for name in VENDORED:
+        if not (Path(out) / SITE / name).exists():
+            content[Path(out) / SITE / name] = (SHIPPED / 'results' / SITE / name).read_bytes()
+    write_all({p: data for p, data in content.items() if not p.is_file() or p.read_bytes() != data})
     for path in strangers(files, out):
         path.unlink()
-    for name in VENDORED:
-        source, target = RESULTS / SITE / name, Path(out) / SITE / name
-        if not target.exists():
-            write_bytes(target, source.read_bytes())
 
 
 def check(files: dict[str, str], out: Path) -> None:

@@ -21,8 +21,10 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
+from sfda_bench.atomic import write_bytes
 from sfda_bench.board.loading import TOLERANCE, load_item
 from sfda_bench.errors import BenchError
+from sfda_bench.reading import DAMAGE, first_line, looks_like, read_bytes
 from sfda_bench.scoring.files import parse
 from sfda_bench.scoring.protocols import (
     PROTOCOLS,
@@ -33,7 +35,7 @@ from sfda_bench.scoring.protocols import (
 )
 from sfda_bench.scoring.scores import ProtocolScores, parts, score
 from sfda_bench.scoring.statistics import Parts, image_interval
-from sfda_bench.suite.record import Record, counts_digest
+from sfda_bench.store.record import Record, counts_digest
 
 MANIFEST = 'manifest.json'
 RECORD, COUNTS = 'record.json', 'counts.npz'
@@ -67,11 +69,19 @@ def make(record_path: Path, out: Path, runs: Path | None = None) -> str:
 
     Args:
         record_path: The record's JSON file, its counts beside it.
-        out: The zip file.
+        out: The zip file; one that is there stands until the new one is complete.
         runs: The store, for the resolved configs of the record's stages.
+
+    Raises:
+        BenchError: The record or its counts are damaged, or ``out`` is one of them.
     """
     item = load_item(record_path)
     record = item.record
+    if Path(out).resolve() in {
+        Path(record_path).resolve(),
+        (Path(record_path).parent / record.counts_file).resolve(),
+    }:
+        raise BenchError(f'{out} would overwrite the record', 'another --out', '--out NAME.zip')
     members: dict[str, bytes] = {
         RECORD: Path(record_path).read_bytes(),
         COUNTS: (Path(record_path).parent / record.counts_file).read_bytes(),
@@ -92,12 +102,13 @@ def make(record_path: Path, out: Path, runs: Path | None = None) -> str:
         'members': {name: _sha256(data) for name, data in sorted(members.items())},
     }
     members[MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode()
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_DEFLATED) as archive:
         for name, data in sorted(members.items()):
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
+    write_bytes(Path(out), buffer.getvalue())
     return _sha256(members[MANIFEST])
 
 
@@ -131,11 +142,15 @@ def verify(path: Path, expected_id: str | None = None) -> Verified:
     try:
         record = Record.model_validate_json(members[RECORD])
     except ValidationError as error:
-        raise _refuse(path, f'its record is not valid: {error}', 'a record of schema 1') from None
+        raise _refuse(path, f'its record is not valid: {first_line(error)}', 'schema 1') from None
     counts, ids, conditions = _counts(members[COUNTS], path)
     if counts_digest(counts, ids, conditions) != record.counts_sha256:
         raise _refuse(path, 'its counts are not those of its record', record.counts_sha256)
-    protocol = parse(ScoringProtocol, yaml.safe_load(members[SCORING]), f'{path}:{SCORING}')
+    try:
+        told = yaml.safe_load(members[SCORING])
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _refuse(path, f'{SCORING}: {first_line(error)}', 'a scoring protocol') from None
+    protocol = parse(ScoringProtocol, told, f'{path}:{SCORING}')
     _check_protocol(protocol, record, path)
     scores = score(counts, conditions, protocol)
     _compare(record.scores.model_dump(), scores.record_fields(), path)
@@ -151,11 +166,19 @@ def _refuse(path: Path, found: str, expected: str) -> BenchError:
 
 
 def _read(path: Path) -> dict[str, bytes]:
+    data = read_bytes(path, 'a capsule (zip)', 'python tools/capsule.py make RECORD --out FILE.zip')
+    other = looks_like(data)
     try:
-        with zipfile.ZipFile(path) as archive:
+        if other:
+            raise zipfile.BadZipFile(other)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {name: archive.read(name) for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BenchError(f'{path} cannot be read: {error}', 'a capsule (zip)') from None
+    except DAMAGE as error:
+        raise BenchError(
+            f'{path} cannot be read: {first_line(error)}',
+            'a capsule (zip), whole',
+            'fetch it again, or ask for the original capsule',
+        ) from None
 
 
 def _manifest(members: Mapping[str, bytes], path: Path) -> dict[str, Any]:
@@ -184,16 +207,17 @@ def _counts(data: bytes, path: Path) -> tuple[np.ndarray, list[str], list[str]]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             return found['counts'], found['ids'].tolist(), found['conditions'].tolist()
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise _refuse(
-            path, f'{COUNTS} cannot be read: {error}', 'counts, ids, conditions'
-        ) from None
+    except (OSError, *DAMAGE) as error:
+        why = f'{COUNTS} cannot be read: {first_line(error)}'
+        raise _refuse(path, why, 'counts, ids, conditions') from None
 
 
 def _check_protocol(protocol: ScoringProtocol, record: Record, path: Path) -> None:
     if protocol.ref != record.scoring_protocol:
         raise _refuse(path, f'it is scored by {protocol.ref}', record.scoring_protocol)
-    frozen = yaml.safe_load((PROTOCOLS / 'frozen.yaml').read_text()).get(f'scoring/{protocol.ref}')
+    frozen = yaml.safe_load((PROTOCOLS / 'frozen.yaml').read_text(encoding='utf-8')).get(
+        f'scoring/{protocol.ref}'
+    )
     if frozen not in (None, protocol.digest):
         raise _refuse(path, f'its protocol {protocol.ref} is not the published one', frozen)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from sfda_bench.errors import BenchError
-from sfda_bench.suite import catalog
-from sfda_bench.suite.method import Card, Method
+from sfda_bench.plan import catalog
+from sfda_bench.plan.method import Card, Method
 
 
 @cache

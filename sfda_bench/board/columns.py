@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ def verdict(row: Row) -> str:
     """Verdict with its reason."""
     if row.verdict is None:
         return MISSING
-    return row.verdict.word + (f' ({row.verdict.reason})' if row.verdict.reason else '')
+    return f'{row.verdict}: {row.verdict.reason}' if row.verdict.reason else str(row.verdict)
 
 
 COLUMNS = [
@@ -66,3 +66,9 @@ COLUMNS = [
     Column('gap', lambda r: r.gap, lambda r: MISSING if r.gap is None else f'{r.gap:.0f} %'),
     Column('cost', lambda r: r.hours, lambda r: duration(r.hours)),
 ]
+
+
+def columns_of(rows: Sequence[Row]) -> list[Column]:
+    """The columns of a table: without those on reported numbers where none can stand there."""
+    told = any(reported(row) is not None for row in rows)
+    return [c for c in COLUMNS if told or c.name not in ('reported', 'difference')]

@@ -1,4 +1,4 @@
-"""Why a measured and a reported number differ: likely causes, the largest known effect first.
+"""Likely causes why a measured and a reported number differ, the largest known effect first.
 
 Effect sizes come from public measurements of the code bases (issue threads, tables); those marked
 as an estimate are our judgement. A cause without a size comes last. An explanation ranks suspects,
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sfda_bench.board.fields import candidates
 from sfda_bench.board.reported import UNKNOWN, ReportedFile, ReportedRow
 from sfda_bench.board.rows import Board, Row
 from sfda_bench.board.text import number
-from sfda_bench.board.verdicts import candidates
 
 EFFECTS: dict[str, tuple[float | None, str]] = {
     'data': (None, 'other images: nothing can be said about the difference'),
@@ -90,8 +90,11 @@ def explain(
     found = candidates(board, row, reported)
     if not found:
         return None, []
-    told, apart = found[0]
-    causes = [Cause(d.field, d.ours, d.theirs, *EFFECTS[d.field]) for d in apart]
+    told = found[0].told
+    causes = [Cause(d.field, d.ours, d.theirs, *EFFECTS[d.field]) for d in found[0].apart]
+    if told.selection not in ('last', 'online'):
+        name = 'checkpoint selection'
+        causes.append(Cause(name, 'last', told.selection, *EFFECTS[name]))
     source = _source_cause(row, told, reported)
     if source is not None:
         causes.append(source)

@@ -10,22 +10,26 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sfda_bench.atomic import write_bytes, write_text
+from sfda_bench.atomic import write_folder
 from sfda_bench.board.rows import Board, Row
 from sfda_bench.data.decode import read_raw_label, to_train_ids
+from sfda_bench.data.images import open_image
 from sfda_bench.data.layout import label_encoding, list_split, require_root
 from sfda_bench.errors import BenchError
 from sfda_bench.labels import CAMVID_PALETTE, CITYSCAPES_PALETTE, IGNORE
+from sfda_bench.plan import catalog
+from sfda_bench.reading import DAMAGE, first_line, read_bytes, read_json
+from sfda_bench.store.filenames import PREDICTIONS
 from sfda_bench.stream_ids import round_id
-from sfda_bench.suite import catalog
 
 FOLDER = 'gallery'
 INDEX = 'index.json'
@@ -59,17 +63,44 @@ class Gallery(_Strict):
     pictures: list[Picture]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A gallery that is not written yet: its index, and its files by name."""
+
+    gallery: Gallery
+    files: dict[str, bytes]
+
+
 def load(site: Path, slug: str) -> Gallery | None:
-    """The gallery of a board, or ``None`` if none was made."""
+    """The gallery of a board, or ``None`` if none was made.
+
+    Raises:
+        BenchError: Its index is damaged.
+    """
     path = Path(site) / FOLDER / slug / INDEX
-    return Gallery.model_validate_json(path.read_text()) if path.is_file() else None
+    if not path.exists() and not path.is_symlink():
+        return None
+    fix = f'restore {path.parent} from git, or delete it and make the gallery again'
+    try:
+        return Gallery.model_validate(read_json(path, 'the index of a gallery', fix))
+    except ValidationError as error:
+        raise BenchError(
+            f'{path} is no index of a gallery: {first_line(error)}', 'schema 1', fix
+        ) from None
+
+
+def write(drawn: Drawn, site: Path) -> None:
+    """Put a gallery in place of the one that is there, as a whole."""
+    index = json.dumps(drawn.gallery.model_dump(), indent=1) + '\n'
+    folder = Path(site) / FOLDER / drawn.gallery.board
+    write_folder(folder, {**drawn.files, INDEX: index.encode()})
 
 
 def _predictions(row: Row, runs: Path) -> Path | None:
     """Folder of saved predictions of a row's first seed, or ``None``."""
     stages = row.first.record.stages
     scored = [stage.id for stage in stages if stage.kind == 'score']
-    folder = Path(runs) / scored[-1] / 'predictions' if scored else None
+    folder = Path(runs) / scored[-1] / PREDICTIONS if scored else None
     return folder if folder is not None and folder.is_dir() else None
 
 
@@ -95,8 +126,7 @@ def _label_png(labels: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> b
 
 
 def _photo(path: Path) -> bytes:
-    with Image.open(path) as source:
-        image = source.convert('RGB')
+    image = Image.fromarray(open_image(path, 'pillow')[:, :, ::-1])
     if image.width > WIDTH:
         image = image.resize((WIDTH, round(image.height * WIDTH / image.width)))
     buffer = io.BytesIO()
@@ -104,30 +134,38 @@ def _photo(path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def make(board: Board, site: Path, runs: Path, data_root: Path, number: int = SAMPLES) -> Gallery:
-    """Choose images, copy them with truth and predictions, and write the index.
+def make(board: Board, site: Path, runs: Path, data_root: Path, number: int = SAMPLES) -> Drawn:
+    """Choose images and draw them with truth and predictions; :func:`write` writes the result.
+
+    Args:
+        board: The board.
+        site: Where the gallery will lie, and perhaps lies.
+        runs: The store.
+        data_root: Where the images are.
+        number: How many images.
 
     Raises:
-        BenchError: No row of the board has saved predictions.
+        BenchError: No row of the board has saved predictions, or one that the gallery shows now
+            has none.
         DataError: The images of the task are not below ``data_root``.
     """
     rows = {row.title: row for row in board.rows if _predictions(row, runs)}
-    if not rows:
-        raise BenchError(
-            f'no saved predictions for {board.key.slug} in {runs}',
-            'runs/<score stage>/predictions/<sample id>.png',
-            'score its entries with predictions saved',
-        )
+    _require_predictions(board, rows, load(site, board.key.slug), runs)
     task = catalog.load('tasks', board.key.task)['task']['target_val']
     root = require_root(data_root, task['folder'])
     samples = list_split(task['folder'], root, task['split'], task.get('conditions'))
     by_id = {sample.sample_id: sample for sample in samples}
     first = next(iter(rows.values())).first
     palette = CAMVID_PALETTE if first.protocol.label_space == 'camvid11' else CITYSCAPES_PALETTE
-    folder = Path(site) / FOLDER / board.key.slug
-    pictures = []
+    pictures, written = [], {}
     for index in choose(list(rows.values()), number):
-        sample = by_id[first.ids[index]]
+        sample = by_id.get(first.ids[index])
+        if sample is None:
+            raise BenchError(
+                f'{data_root} has no image {first.ids[index]}',
+                f'the images that {first.path.name} was scored on',
+                'pass their folder with --data-root',
+            )
         if sample.label is None:
             continue
         pair = [(sample.label.parent, sample.sample_id)]
@@ -140,7 +178,7 @@ def make(board: Board, site: Path, runs: Path, data_root: Path, number: int = SA
             names[title] = f'{sample.sample_id}/{place:02d}.png'
             files[f'{place:02d}.png'] = _label_png(labels, palette)
         for name, data in files.items():
-            write_bytes(folder / sample.sample_id / name, data)
+            written[f'{sample.sample_id}/{name}'] = data
         pictures.append(
             Picture(
                 sample_id=sample.sample_id,
@@ -155,8 +193,26 @@ def make(board: Board, site: Path, runs: Path, data_root: Path, number: int = SA
     gallery = Gallery(
         board=board.key.slug, source=source, methods=list(rows), pictures=pictures
     )  # fmt: skip
-    write_text(folder / INDEX, json.dumps(gallery.model_dump(), indent=1) + '\n')
-    return gallery
+    return Drawn(gallery, written)
+
+
+def _require_predictions(
+    board: Board, rows: Mapping[str, Row], there: Gallery | None, runs: Path
+) -> None:
+    """Refuse to draw nothing, or less than the gallery that is there."""
+    wanted = {row.title: row for row in board.rows}
+    lost = [title for title in (there.methods if there else []) if title in wanted]
+    lost = [title for title in lost if title not in rows]
+    if rows and not lost:
+        return
+    entry = board.rows[0].first.record.entry
+    what = f'of {", ".join(lost)}, which the gallery shows now,' if lost else 'of any entry'
+    raise BenchError(
+        f'{board.key.slug}: no saved predictions {what} in {runs}; nothing was changed',
+        '<runs>/<score stage>/predictions/<sample id>.png, which every score stage writes',
+        f'python tools/run_suite.py --suite {entry.suite} --task {entry.task} '
+        f'--runs {runs} --force score',
+    )
 
 
 def _read(row: Row, runs: Path, sample_id: str, truth: np.ndarray) -> np.ndarray:
@@ -167,10 +223,12 @@ def _read(row: Row, runs: Path, sample_id: str, truth: np.ndarray) -> np.ndarray
     if folder is not None and rounds:
         # of a stream that showed the image several times, the last
         path = folder / f'{round_id(sample_id, rounds, rounds)}.png'
-    if not path.is_file():
-        raise BenchError(f'no prediction {path}', 'one PNG an image', 'score the entry again')
-    with Image.open(path) as image:
-        labels = np.asarray(image).astype(np.uint8)
+    fix = 'score the entry again'
+    try:
+        with Image.open(io.BytesIO(read_bytes(path, 'a saved prediction', fix))) as image:
+            labels = np.asarray(image).astype(np.uint8)
+    except (OSError, *DAMAGE) as error:
+        raise BenchError(f'{path} is damaged: {first_line(error)}', 'a whole PNG', fix) from None
     if labels.shape != truth.shape:
         raise BenchError(f'{path} is {labels.shape}', f'{truth.shape}, the size of the label')
     return np.where(truth == IGNORE, IGNORE, labels).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The words on the pages: how to read a board, and what a suite's numbers are good for."""
+"""Texts of the pages: how to read a board, and what a suite's numbers are good for."""
 
 HOW_TO_READ = """\
 ## How to read this
@@ -22,12 +22,13 @@ HOW_TO_READ = """\
   order; `episodic` returns to the source model before each image; `continual` goes through the
   conditions round after round without returning. Everything else is `offline`: adapted first,
   scored afterwards.
-* **Fidelity**: `official` reproduces values computed by the authors' own functions in
-  micro-cases; `paper` follows the published text; `reconstructed` fills unpublished facts with
-  our choices (listed on the method's card).
+* **Fidelity**: `official` replays recorded iterations of the authors' own program in a test and
+  reproduces its functions in micro-cases; `paper` follows the published text; `reconstructed`
+  fills unpublished facts with our choices (listed on the method's card).
 * **Verdict** compares with the number the authors report: *reproduced*, *above*, *below*, *not
-  comparable* (the reason names the field that differs), *not run*. A number measured or reported
-  under another or an unknown protocol is never 'reproduced'.
+  comparable* (the reason names the field that differs), *not run*; *inside both readings* or
+  *inside one reading* where nobody says which checkpoint, or which of two tests, a number is of. A
+  number measured or reported under another or an unknown protocol is never 'reproduced'.
 * **Cost** is the wall time of the method's own stages, a mean over seeds, on the hardware named
   above the table; the shared source model is not counted.
 * `–` is missing. A method that lacks a seed has no mean: there is no mean over what happened to

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from sfda_bench.errors import BenchError
+from sfda_bench.reading import require_file, require_folder
 from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring
 from sfda_bench.scoring.rounds import by_round, merge_rounds
 from sfda_bench.scoring.scores import ProtocolScores, parts, score
 from sfda_bench.scoring.statistics import Parts
-from sfda_bench.suite.record import Record, counts_digest, load_counts
+from sfda_bench.store.record import (
+    Record,
+    counts_digest,
+    load_counts,
+    read_record,
+    record_paths,
+    require_own_name,
+)
 
 TOLERANCE = 1e-3
 """Largest difference, in points, between a record's mIoU and the one its counts give."""
@@ -71,13 +78,9 @@ def load_item(path: Path) -> Item:
     """
     path = Path(path)
     fix = f'run the entry again, or restore {path.name} and its .npz from git'
-    try:
-        record = Record.model_validate_json(path.read_text())
-    except ValidationError as error:
-        raise BenchError(f'{path} is not a record: {error}', 'a record of schema 1', fix) from None
+    record = read_record(path)
     counts_path = path.parent / record.counts_file
-    if not counts_path.is_file():
-        raise BenchError(f'{path} has no counts file {record.counts_file}', str(counts_path), fix)
+    require_file(counts_path, f'the counts of {path.name} beside it', fix)
     counts, ids, conditions = load_counts(counts_path)
     if counts_digest(counts, ids, conditions) != record.counts_sha256:
         raise BenchError(f'{counts_path} was altered', f'sha-256 {record.counts_sha256}', fix)
@@ -122,14 +125,43 @@ def _reduce(
 def load_items(folders: Path | Iterable[Path]) -> list[Item]:
     """All records below one or several folders, sorted by path; an absent folder holds none.
 
-    An entry that several folders have counts once, as the last of them says.
+    An entry that several folders have counts once, as the last of them says. Hidden files and
+    folders are passed over.
+
+    Raises:
+        BenchError: A record or its counts are damaged, or two files hold the same entry.
     """
     folders = [folders] if isinstance(folders, (str, Path)) else list(folders)
     found = {}
     for folder in folders:
-        for path in sorted(Path(folder).rglob('*.json')):
+        for path in record_paths(folder):
             found[path.relative_to(folder)] = path
-    return [load_item(path) for _, path in sorted(found.items())]
+    items = [load_item(path) for _, path in sorted(found.items())]
+    seen: dict[tuple[str, str], Path] = {}
+    for item in items:
+        require_own_name(item.path, item.record)
+        entry = item.record.entry
+        other = seen.setdefault((entry.suite, entry.slug), item.path)
+        if other != item.path:
+            raise BenchError(
+                f'{other} and {item.path} hold the same entry',
+                'one file an entry',
+                'move one of them out of the folder of records',
+            )
+    return items
+
+
+def require_records(folders: Path | Sequence[Path]) -> None:
+    """Raise unless every folder is there and holds a record.
+
+    Raises:
+        BenchError: Naming the folder, so that a mistyped one does not give an empty board.
+    """
+    for folder in [folders] if isinstance(folders, (str, Path)) else folders:
+        fix = 'check --records; for a board without records add --allow-empty'
+        require_folder(folder, 'a folder of records', fix)
+        if not record_paths(folder):
+            raise BenchError(f'no record in {folder}', '<suite>/<entry>.json', fix)
 
 
 def unique(values: Iterable[str]) -> list[str]:

@@ -1,18 +1,15 @@
-"""The page of one board in full, and the page of all reported numbers, in Markdown."""
+"""The page of one board in full, in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 
-from sfda_bench.board.cards import title
 from sfda_bench.board.explain import explain
 from sfda_bench.board.loading import unique
 from sfda_bench.board.markdown import NOTE, heading, main_table, protocol_line
-from sfda_bench.board.reported import ReportedFile, ReportedRow
+from sfda_bench.board.reported import ReportedFile
 from sfda_bench.board.rows import Board
-from sfda_bench.board.text import MISSING, number, table
-from sfda_bench.board.verdicts import not_run
+from sfda_bench.board.text import number, table
 from sfda_bench.scoring.protocols import load_scoring
 from sfda_bench.scoring.statistics import LEVEL
 
@@ -184,46 +181,3 @@ def explanations(board: Board, reported: Mapping[str, ReportedFile]) -> str:
     if not blocks:
         return ''
     return '## Why measured and reported differ: suspects\n\n' + '\n\n'.join(blocks)
-
-
-def reported_page(boards: Sequence[Board], reported: Mapping[str, ReportedFile]) -> str:
-    """All reported numbers of our tasks that were not run here, with their origin."""
-    text = (
-        '# Reported and not run here\n\nNumbers of papers and repositories for the tasks of this '
-        'benchmark that no record measures with the same network. Rows of different documents use '
-        'different source models, inference and scoring: **do not rank them against each other**. '
-        '`unknown` means that the document does not say.'
-    )
-    blocks = [NOTE, text]
-    header = ['method', 'variant', 'network', 'classes', 'value', 'split', 'setting', 'inference']
-    for task, found in groupby(
-        sorted(not_run(boards, reported), key=lambda x: (x[0], x[1].title.lower())),
-        key=lambda item: item[0],
-    ):
-        body = [_reported_cells(file, row) for _, file, row in found]
-        blocks.append(f'## {task}\n\n' + table([*header, 'selection', 'origin', 'flags'], body, 3))
-    return '\n\n'.join(blocks) + '\n'
-
-
-def _reported_cells(file: ReportedFile, row: ReportedRow) -> list[str]:
-    origin = file.origins[row.origin]
-    where = ', '.join(part for part in (origin.paper, origin.table) if part)
-    network = title('networks', row.network) if row.network else row.network_text or 'unknown'
-    metric = '' if row.metric == 'mIoU' else f' ({row.metric})'
-    value = number(row.value, 1 if row.value == round(row.value or 0, 1) else 2)
-    return [
-        cell if cell else MISSING
-        for cell in (
-            row.label,
-            ' '.join(filter(None, (row.variant, row.condition))),
-            network,
-            str(row.classes or 'unknown'),
-            value + metric,
-            row.split,
-            row.setting,
-            row.inference,
-            row.selection,
-            where.replace('|', '/'),
-            ', '.join((row.confidence, *row.flags)),
-        )
-    ]

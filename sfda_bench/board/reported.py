@@ -1,7 +1,8 @@
 """Reported numbers: typed rows with their origin, one YAML file a method, and their linter.
 
-A row is one printed number. What its document does not say stays ``unknown``; a row whose own
-arithmetic does not hold is flagged, never mended.
+A row is one printed number, with how it was measured and what that is known from
+(:mod:`~sfda_bench.board.basis`). What nothing tells stays ``unknown``; a row whose own arithmetic
+does not hold is flagged, never mended.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sfda_bench.board.basis import DECIDING, Evidence, Measured
 from sfda_bench.board.loading import unique
 from sfda_bench.errors import BenchError
 from sfda_bench.labels import CITYSCAPES_CLASSES, SYNTHIA13, SYNTHIA16
+from sfda_bench.paths import REPORTED
+from sfda_bench.plan import catalog
 from sfda_bench.scoring.files import parse, read_yaml
 from sfda_bench.scoring.protocols import load_inference, load_scoring
-from sfda_bench.suite import catalog
 
-REPORTED = Path(__file__).resolve().parents[2] / 'results' / 'reported'
 UNKNOWN = 'unknown'
 ROUNDING = 0.1
 """A printed mean may differ from the mean of printed classes by this much (both are rounded)."""
@@ -43,10 +45,17 @@ class Origin(_Strict):
 
 
 class ReportedRow(_Strict):
-    """One printed number, in percent. ``value`` is ``None`` for a number looked for, not found."""
+    """One printed number, in percent. ``value`` is ``None`` for a number looked for, not found.
+
+    ``run`` is the selector of our method that measures it, such as
+    ``intrada_uda[writer.easy_portion=0.5]``; ``checkpoint`` the SHA-256 of the published file it is
+    the score of.
+    """
 
     label: str = Field(min_length=1)
     variant: str | None = None
+    run: str | None = None
+    checkpoint: str | None = Field(default=None, pattern=r'^[0-9a-f]{64}$')
     kind: Literal['result', 'comparison', 'reproduction']
     task: str
     task_id: str | None = None
@@ -71,6 +80,7 @@ class ReportedRow(_Strict):
     confidence: Literal['high', 'medium', 'low', 'aggregator', 'not_found']
     confidence_text: str | None = None
     origin: str
+    measured: str | None = None
     flags: tuple[Flag, ...] = ()
     note: str | None = None
 
@@ -88,7 +98,13 @@ class ReportedFile(_Strict):
     method: str = Field(pattern=r'^[a-z0-9_]+$')
     title: str
     origins: dict[str, Origin]
+    measured: dict[str, Measured] = Field(default_factory=dict)
     rows: tuple[ReportedRow, ...]
+
+    def evidence(self, row: ReportedRow, field: str) -> Evidence | None:
+        """What speaks for a field of one of its rows; ``None`` for a row without a basis."""
+        found = self.measured.get(row.measured or '')
+        return getattr(found, field) if found else None
 
 
 def load_reported(path: Path) -> ReportedFile:
@@ -143,9 +159,33 @@ def inconsistent(row: ReportedRow) -> bool:
     return mean is not None and row.value is not None and abs(mean - row.value) > ROUNDING
 
 
+def is_number(row: ReportedRow) -> bool:
+    """Whether a row is a mean IoU that somebody might reproduce."""
+    return row.value is not None and row.metric == 'mIoU' and row.task_id is not None
+
+
+def known(row: ReportedRow, field: str) -> bool:
+    """Whether one of the deciding fields of a row has a value."""
+    return getattr(row, field) not in (None, UNKNOWN)
+
+
+def lint_basis(row: ReportedRow, file: ReportedFile) -> list[str]:
+    """What is wrong with a row's basis: none where one is needed, or one that its values belie."""
+    if row.measured is None:
+        return ['no basis: name one of `measured`'] if is_number(row) else []
+    if row.measured not in file.measured:
+        return [f'basis {row.measured!r} is not among `measured`']
+    found = []
+    for field in DECIDING:
+        evidence = getattr(file.measured[row.measured], field)
+        if known(row, field) == (evidence.basis == 'unknown'):
+            found.append(f"{field} is {getattr(row, field)!r}, its basis '{evidence.basis}'")
+    return found
+
+
 def lint_row(row: ReportedRow, file: ReportedFile) -> list[str]:
     """What is wrong with a row."""
-    found = []
+    found = lint_basis(row, file)
     if row.origin not in file.origins:
         found.append(f'origin {row.origin!r} is not among the origins')
     unknown = sorted(set(row.per_class) - set(CITYSCAPES_CLASSES))
@@ -195,8 +235,10 @@ def lint(folder: Path = REPORTED) -> list[str]:
             if key in seen:
                 found.append(f'{path.name} row {index} ({row.label}): given twice')
             seen.add(key)
-        used = {row.origin for row in file.rows}
+        used = {row.origin for row in file.rows} | {row.measured for row in file.rows}
         found += [
-            f'{path.name}: origin {x!r} unused' for x in unique(file.origins) if x not in used
+            f'{path.name}: {x!r} unused'
+            for x in [*unique(file.origins), *file.measured]
+            if x not in used
         ]
     return found

@@ -43,12 +43,20 @@ class BoardKey:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``word`` with its ``reason``, the reported value and measured minus reported."""
+    """``word`` with its ``reason``, the reported value and measured minus reported.
+
+    ``basis`` says what the reported number's evaluation is known from; '' if its authors state it.
+    """
 
     word: str
     reason: str = ''
     reported: float | None = None
     difference: float | None = None
+    basis: str = ''
+
+    def __str__(self) -> str:
+        """``word (basis)``."""
+        return f'{self.word} ({self.basis})' if self.basis else self.word
 
 
 @dataclass

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import json
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from sfda_bench.board import figures, gallery
+from sfda_bench.board import figures, gallery, reproduction_page
 from sfda_bench.board.cards import card, title
-from sfda_bench.board.columns import COLUMNS
+from sfda_bench.board.columns import columns_of
 from sfda_bench.board.explain import explain
 from sfda_bench.board.guide import HOW_TO_READ, SUITES
 from sfda_bench.board.loading import unique
 from sfda_bench.board.markdown import heading, protocol_line, row_notes
 from sfda_bench.board.pages import SHORT
 from sfda_bench.board.reported import ReportedFile
+from sfda_bench.board.reproduction import Answer
+from sfda_bench.board.reproduction_page import ABOUT
 from sfda_bench.board.rows import Board, Row
 from sfda_bench.board.text import number
 from sfda_bench.scoring.protocols import load_scoring
 
 TEMPLATES = Path(__file__).with_name('templates')
 ASSETS = ('site.css', 'site.js')
+MARKDOWN = MarkdownIt('commonmark', {'html': False})
 
 
 def pages(
-    boards: Sequence[Board], reported: Mapping[str, ReportedFile], site: Path
+    boards: Sequence[Board],
+    reported: Mapping[str, ReportedFile],
+    answered: Sequence[Answer],
+    site: Path,
 ) -> dict[str, str]:
     """All generated files of the site, by path relative to the site folder.
 
     Args:
         boards: What to show.
         reported: Reported numbers by method.
+        answered: The answer to each of them.
         site: Folder that holds the galleries, to be linked where there are any.
     """
     env = _environment()
@@ -49,26 +57,21 @@ def pages(
         for b in boards
     ]
     common = {'nav': nav, 'number': number}
-    files = {f'assets/{name}': (TEMPLATES / name).read_text() for name in ASSETS}
+    told = {'words': reproduction_page, 'title': title}
+    files = {f'assets/{name}': (TEMPLATES / name).read_text(encoding='utf-8') for name in ASSETS}
     files['index.html'] = env.get_template('index.html').render(
         page='Leaderboard',
         boards=[(board, heading(board)) for board in boards],
         guide=_markdown(HOW_TO_READ),
         suites={name: _markdown(text) for name, text in SUITES.items()},
         figures={'scatter': _json(figures.reported_scatter(boards))},
-        columns=COLUMNS,
+        answers=[answer for answer in answered if answer.row is not None],
+        counts=Counter(answer.verdict.word for answer in answered),
+        **told,
         **common,
     )
-    files['reported.html'] = env.get_template('reported.html').render(
-        page='Reported numbers',
-        rows=[
-            (file, row, file.origins[row.origin])
-            for file in reported.values()
-            for row in file.rows
-            if row.value is not None
-        ],
-        title=title,
-        **common,
+    files['reproduction.html'] = env.get_template('reproduction.html').render(
+        page='Reported numbers', answers=answered, about=_markdown(ABOUT), **told, **common
     )
     for board in boards:
         context = _board_context(board, reported, gallery.load(site, board.key.slug))
@@ -97,21 +100,8 @@ def _json(value: Any) -> Markup | None:
 
 
 def _markdown(text: str) -> Markup:
-    """The few Markdown forms of the guide (headings, bullets, bold, italics, code) as HTML."""
-    html = str(Markup.escape(text))
-    html = re.sub(r'\*\*(.+?)\*\*', r'<strong>\1</strong>', html, flags=re.S)
-    html = re.sub(r'(?<!\*)\*(\S[^*]*?)\*', r'<em>\1</em>', html, flags=re.S)
-    html = re.sub(r'`([^`]+)`', r'<code>\1</code>', html)
-    blocks = []
-    for block in re.split(r'\n\n|\n(?=\* )', html):
-        if block.startswith('## '):
-            blocks.append(f'<h2>{block[3:]}</h2>')
-        elif block.startswith('* '):
-            blocks.append(f'<li>{block[2:]}</li>')
-        elif block.strip():
-            blocks.append(f'<p>{block}</p>')
-    joined = '\n'.join(blocks)
-    return Markup(re.sub(r'((?:<li>.*?</li>\n?)+)', r'<ul>\1</ul>', joined, flags=re.S))
+    """CommonMark as HTML; HTML inside it is shown, not obeyed."""
+    return Markup(MARKDOWN.render(text).rstrip())
 
 
 STOPS = ((255, 255, 217), (161, 218, 180), (65, 182, 196), (34, 94, 168), (8, 29, 88))
@@ -142,6 +132,12 @@ def _matrix(rows: Sequence[Row], kind: str) -> dict[str, Any] | None:
     }
 
 
+def _mechanisms(method: str) -> list[str]:
+    """What a method is made of, as its card says."""
+    known = card(method)
+    return list(known.mechanisms) if known else []
+
+
 def _board_context(
     board: Board, reported: Mapping[str, ReportedFile], pictures: gallery.Gallery | None
 ) -> dict[str, Any]:
@@ -155,8 +151,8 @@ def _board_context(
     return {
         'page': heading(board),
         'board': board,
-        'columns': COLUMNS,
-        'protocol': _markdown(protocol_line(board)),
+        'columns': columns_of(board.rows),
+        'protocol': Markup(MARKDOWN.renderInline(protocol_line(board))),
         'notes': [(row.title, text) for row in board.rows for text in row_notes(row)],
         'suite': _markdown(SUITES.get(board.key.suite, '')),
         'classes': _matrix(board.rows, 'per_class'),
@@ -175,5 +171,6 @@ def _board_context(
         'suspects': suspects,
         'shade': shade,
         'cards': [(row.title, card(row.method)) for row in board.rows],
+        'mechanisms': {row.method: _mechanisms(row.method) for row in board.rows},
         'gallery': _json(pictures.model_dump()) if pictures else None,
     }

@@ -7,6 +7,7 @@ line submits): *train ids*, 1920 x 1080, in a folder ``labelTrainIds``, named as
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import zipfile
@@ -15,10 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from sfda_bench.atomic import write_with
 from sfda_bench.errors import BenchError, require_known
 from sfda_bench.labels import CITYSCAPES_TRAIN_TO_ID, IGNORE
+from sfda_bench.reading import (
+    DAMAGE,
+    first_line,
+    looks_like,
+    read_bytes,
+    read_start,
+    require_folder,
+)
 
 TRAIN_IDS = len(CITYSCAPES_TRAIN_TO_ID)
 
@@ -81,12 +91,17 @@ def read_prediction(path: Path) -> np.ndarray:
     """(H, W) uint8 train ids of a prediction PNG (grey or palette, 255 = void).
 
     Raises:
-        BenchError: It has channels, or values that are no train ids (label ids, colours).
+        BenchError: It is no PNG or a damaged one, has channels, or values that are no train ids
+            (label ids, colours).
     """
-    with Image.open(path) as image:
-        if image.mode not in ('L', 'P'):
-            raise BenchError(f'{path} has mode {image.mode}', 'one channel of train ids (L or P)')
-        labels = np.asarray(image).astype(np.uint8)
+    expected = 'a PNG with one channel of train ids (L or P)'
+    try:
+        mode, labels = _decode(read_bytes(path, expected))
+    except DECODING as error:
+        fix = 'write this prediction again'
+        raise BenchError(f'{path} cannot be decoded: {first_line(error)}', expected, fix) from None
+    if mode not in ('L', 'P'):
+        raise BenchError(f'{path} has mode {mode}', expected, 'save train ids, not colours')
     strange = sorted(set(np.unique(labels).tolist()) - {*range(TRAIN_IDS), IGNORE})
     if strange:
         raise BenchError(
@@ -97,6 +112,33 @@ def read_prediction(path: Path) -> np.ndarray:
     return labels
 
 
+#: What damaged images raise in Pillow.
+DECODING = (OSError, *DAMAGE, Image.DecompressionBombError)
+
+
+def _decode(data: bytes) -> tuple[str, np.ndarray]:
+    """Mode and pixels of an image, all of it decoded; one of :data:`DECODING` if it is damaged."""
+    other = looks_like(data)
+    if other:
+        raise ValueError(other)
+    try:
+        with Image.open(io.BytesIO(data), formats=['PNG']) as image:
+            image.verify()  # the checksums, which decoding passes over
+        with Image.open(io.BytesIO(data), formats=['PNG']) as image:
+            return image.mode, np.asarray(image)
+    except UnidentifiedImageError:
+        raise ValueError('it is no PNG, or its start is damaged') from None
+
+
+def expected_text(server_name: str, split: str) -> str:
+    """What a server takes, in words."""
+    server = SERVERS[server_name]
+    width, height = server.size
+    kind = 'label ids' if server_name == 'cityscapes' else 'train ids'
+    member = server.member('<sample id>')
+    return f'{server.images[split]} PNG files {member}, {width} x {height}, one channel of {kind}'
+
+
 def export(
     server_name: str,
     predictions: Path,
@@ -104,7 +146,9 @@ def export(
     split: str = 'test',
     expected: Sequence[str] | None = None,
 ) -> list[str]:
-    """Write the archive and check it.
+    """Write the archive aside, check it, and put it in place.
+
+    An archive that is there is replaced only by one without problems.
 
     Args:
         server_name: ``cityscapes`` or ``acdc``.
@@ -118,15 +162,32 @@ def export(
     """
     server = SERVERS[require_known('server', server_name, SERVERS)]
     require_known(f'split of {server_name}', split, server.images)
-    files = sorted(Path(predictions).glob('*.png'))
+    wanted = 'one <sample id>.png an image, with train ids'
+    fix = 'a score stage keeps its predictions in runs/<id>/predictions'
+    require_folder(predictions, f'a folder: {wanted}', fix)
+    files = [p for p in sorted(Path(predictions).glob('*.png')) if not p.name.startswith('.')]
     if not files:
-        raise BenchError(
-            f'no PNG files in {predictions}',
-            'one <sample id>.png an image, with train ids',
-            'a score stage keeps its predictions in runs/<id>/predictions',
-        )
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+        raise BenchError(f'no PNG files in {predictions}', wanted, fix)
+    if Path(out).is_dir():
+        raise BenchError(f'{out} is a folder', 'the path of a zip file', '--out NAME.zip')
+    problems: list[str] = []
+
+    def write(aside: Path) -> None:
+        _pack(server, files, aside)
+        problems.extend(check(server_name, aside, split, expected))
+        if problems and Path(out).exists():
+            raise _KeptError
+
+    with contextlib.suppress(_KeptError):
+        write_with(Path(out), write)
+    return problems
+
+
+class _KeptError(Exception):
+    """The archive that is there stays."""
+
+
+def _pack(server: Server, files: Sequence[Path], out: Path) -> None:
     with zipfile.ZipFile(out, 'w', zipfile.ZIP_STORED) as archive:
         for path in files:
             sample_id = re.sub(r'(_leftImg8bit|_rgb_anon)$', '', path.stem)
@@ -135,35 +196,56 @@ def export(
             # A fixed date: the same predictions give the same archive.
             info = zipfile.ZipInfo(server.member(sample_id), (1980, 1, 1, 0, 0, 0))
             archive.writestr(info, buffer.getvalue())
-    return check(server_name, out, split, expected)
 
 
 def check(
     server_name: str, archive: Path, split: str = 'test', expected: Sequence[str] | None = None
 ) -> list[str]:
-    """What the server would object to in an archive: names, number, sizes, values."""
+    """What the server would object to in an archive: names, number, sizes, values.
+
+    Entries of folders, as ``zip -r`` adds them, are passed over.
+
+    Raises:
+        BenchError: There is no such archive, or it is no zip file.
+    """
     server = SERVERS[require_known('server', server_name, SERVERS)]
     shape = re.escape(server.folder) + f'({server.pattern})' + r'[^/]*\.png'
     found, seen = [], []
-    with zipfile.ZipFile(archive) as bundle:
-        for name in bundle.namelist():
+    with _opened(archive) as bundle:
+        for name in (info.filename for info in bundle.infolist() if not info.is_dir()):
             match = re.fullmatch(shape, name)
             if match is None:
                 found.append(f'{name}: not named {server.member("<" + server.pattern + ">")}')
                 continue
             seen.append(match[1])
-            found += _check_image(name, bundle.read(name), server)
+            found += _check_member(bundle, name, server)
     return found + _check_ids(seen, expected, server.images[split], split)
 
 
-def _check_image(name: str, data: bytes, server: Server) -> list[str]:
-    with Image.open(io.BytesIO(data)) as image:
-        if image.mode not in ('L', 'P'):
-            return [f'{name}: mode {image.mode}, one channel expected']
-        found = []
-        if image.size != server.size:
-            found.append(f'{name}: {image.size} pixels, {server.size} expected')
-        strange = sorted(set(np.unique(np.asarray(image)).tolist()) - server.values)
+def _opened(archive: Path) -> zipfile.ZipFile:
+    expected, fix = 'a zip file', 'python tools/export_submission.py without --check writes one'
+    other = looks_like(read_start(archive, expected, fix))
+    try:
+        if other:
+            raise zipfile.BadZipFile(other)
+        return zipfile.ZipFile(archive)
+    except DAMAGE as error:
+        raise BenchError(
+            f'{archive} cannot be read as a zip file: {first_line(error)}', expected, fix
+        ) from None
+
+
+def _check_member(bundle: zipfile.ZipFile, name: str, server: Server) -> list[str]:
+    try:
+        mode, labels = _decode(bundle.read(name))
+    except DECODING as error:
+        return [f'{name}: cannot be decoded: {first_line(error)}, a whole PNG expected']
+    if mode not in ('L', 'P'):
+        return [f'{name}: mode {mode}, one channel expected']
+    found, size = [], labels.shape[::-1]
+    if size != server.size:
+        found.append(f'{name}: {size} pixels, {server.size} expected')
+    strange = sorted(set(np.unique(labels).tolist()) - server.values)
     if strange:
         found.append(f'{name}: values {strange[:5]} are no ids of the {server.name} server')
     return found

@@ -1,1 +1,1 @@
-"""Data sets in their native layouts, the unlabelled target view, the pocket world, the doctor."""
+"""Data sets in their native layouts, the unlabelled target view, the doctor."""

@@ -8,13 +8,16 @@ reads no labels, and depends on the network that predicts.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfda_bench.errors import BenchError, DataError
+from sfda_bench.reading import require_file
 
 CBST_IMAGES = 505
 
@@ -45,15 +48,43 @@ def select_by_score(scores: Mapping[str, float], images: int = CBST_IMAGES) -> l
 
 def scores_of_folder(folder: str | Path, num_classes: int = 19) -> dict[str, float]:
     """Return sample id -> CBS of a folder of ``<sample id>.npz`` with ``label``, ``confidence``."""
+    expected = 'one <sample id>.npz an image: label, confidence (H, W)'
+    fix = 'name the folder of predictions, with --predictions'
     files = sorted(Path(folder).glob('*.npz'))
     if not files:
-        raise DataError(f'no .npz in {folder}', 'one file an image: label, confidence (H, W)')
+        raise DataError(f'no .npz in {folder}', expected, fix)
     scores = {}
     for path in files:
+        label, confidence = _read_prediction(path)
+        scores[path.stem] = class_balanced_score(label, confidence, num_classes)
+    return scores
+
+
+def _read_prediction(path: Path) -> tuple[NDArray, NDArray]:
+    """``label`` and ``confidence`` of one file, both (H, W), the confidence finite and >= 0."""
+    fix = 'write the file again'
+    require_file(path, 'a whole .npz file', fix)
+    try:
         with np.load(path) as arrays:
             if not {'label', 'confidence'} <= set(arrays.files):
                 raise DataError(f'{path} holds {arrays.files}', 'arrays `label` and `confidence`')
-            scores[path.stem] = class_balanced_score(
-                arrays['label'], arrays['confidence'], num_classes
-            )
-    return scores
+            label, confidence = arrays['label'], arrays['confidence']
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        BadZipFile,
+        zlib.error,
+    ) as cause:
+        raise DataError(f'{path} cannot be read: {cause}', 'a whole .npz file', fix) from None
+    if label.ndim != 2 or label.shape != confidence.shape:
+        found = f'{path}: label {label.shape}, confidence {confidence.shape}'
+        raise DataError(found, 'two arrays (H, W) of one size', fix)
+    if not all(np.issubdtype(a.dtype, np.number) for a in (label, confidence)):
+        found = f'{path}: label {label.dtype}, confidence {confidence.dtype}'
+        raise DataError(found, 'arrays of numbers', fix)
+    if not (np.isfinite(label).all() and np.isfinite(confidence).all() and (confidence >= 0).all()):
+        raise DataError(f'{path}: values that are negative or not finite', 'numbers', fix)
+    return label, confidence

@@ -15,14 +15,10 @@ from mmseg.datasets import BaseSegDataset
 
 from sfda_bench.data.draws import PositionedDraws
 from sfda_bench.data.layout import Sample, list_split
+from sfda_bench.data.lists import read_list, require_listed
 from sfda_bench.data.transforms import reads_labels
-from sfda_bench.errors import BenchError, DataError, require_known
-from sfda_bench.labels import (
-    CAMVID_CLASSES,
-    CAMVID_PALETTE,
-    CITYSCAPES_CLASSES,
-    CITYSCAPES_PALETTE,
-)
+from sfda_bench.errors import BenchError, require_known
+from sfda_bench.labels import CAMVID_CLASSES, CAMVID_PALETTE, CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from sfda_bench.registry import DATASETS
 
 _CITYSCAPES_META = {
@@ -33,16 +29,9 @@ _CAMVID_META = {'classes': CAMVID_CLASSES, 'palette': [list(c) for c in CAMVID_P
 
 
 def _only(samples: list[Sample], sample_list: str | Path) -> list[Sample]:
-    """Return the samples named in a text file (one sample id a line), in the usual order."""
-    path = Path(sample_list)
-    if not path.is_file():
-        raise DataError(f'no sample list {path}', 'a text file with one sample id a line')
-    lines = (line.strip() for line in path.read_text().splitlines())
-    wanted = {line for line in lines if line}
-    unknown = wanted - {s.sample_id for s in samples}
-    if unknown:
-        names = ', '.join(sorted(unknown)[:5])
-        raise DataError(f'{len(unknown)} ids of {path} are not in the split: {names}')
+    """Return the samples named in a list file, in the usual order."""
+    wanted = set(read_list(sample_list))
+    require_listed(wanted, (s.sample_id for s in samples), sample_list)
     return [s for s in samples if s.sample_id in wanted]
 
 

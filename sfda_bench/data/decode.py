@@ -18,7 +18,7 @@ from sfda_bench.labels import CITYSCAPES_NUM_IDS, INVALID, encoding_table
 class FileError(DataError):
     """A file that is not what its place says; ``code`` is the doctor's name of the finding."""
 
-    def __init__(self, code: str, found: str, expected: str = '', fix: str = '') -> None:
+    def __init__(self, code: str, found: str, expected: str, fix: str) -> None:
         self.code = code
         super().__init__(found, expected, fix)
 
@@ -28,6 +28,8 @@ class FileError(DataError):
 
 _PNG_END = b'IEND\xaeB`\x82'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
+AGAIN = 'copy or download it again'
+"""What mends a damaged file."""
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -51,13 +53,13 @@ def require_complete(data: bytes, path: str | Path) -> None:
         complete = b'\xff\xd9' in data[-64:]
     else:
         found = f'{path} is neither PNG nor JPEG ({len(data)} bytes)'
-        raise FileError('unreadable_file', found, 'an image file')
+        raise FileError('unreadable_file', found, 'an image file', AGAIN)
     if not complete:
         raise FileError(
             'truncated_file',
             f'{path} is truncated ({len(data)} bytes)',
             'a complete image file',
-            'copy or download it again',
+            AGAIN,
         )
 
 
@@ -79,7 +81,7 @@ def _raw_indices(data: bytes, path: str | Path, encoding: str) -> NDArray[np.uin
                 return np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
         found = f'cannot decode label {path}: {error}'
-        raise FileError('unreadable_file', found, 'a PNG of class indices') from error
+        raise FileError('unreadable_file', found, 'a PNG of class indices', AGAIN) from error
     raise FileError(
         'colour_label',
         f'label {path} holds colours (mode {mode})',
@@ -152,7 +154,7 @@ def decode_label(path: str | Path, encoding: str) -> NDArray[np.uint8]:
 
     Args:
         path: Label file.
-        encoding: A name in :data:`sfda_bench.labels.ENCODINGS`.
+        encoding: A name in :data:`~sfda_bench.labels.ENCODINGS`.
 
     Raises:
         DataError: The file is missing, truncated, holds colours, or values its encoding lacks.

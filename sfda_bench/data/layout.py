@@ -10,13 +10,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sfda_bench.data.catalogue import (
-    ACDC_CONDITION_COUNTS,
-    CONDITIONS,
-    LAYOUTS,
-    Layout,
-    Sample,
-)
+from sfda_bench.data.catalogue import ACDC_CONDITION_COUNTS, CONDITIONS, LAYOUTS, Layout, Sample
+from sfda_bench.data.lists import read_list
 from sfda_bench.errors import DataError, require_known
 
 __all__ = [
@@ -156,8 +151,7 @@ def _image_files(layout: Layout, root: Path, split: str, condition: str) -> list
         if split not in layout.counts:
             raise DataError(f'{layout.title}: no list {root / (split + ".txt")}')
         return _walk(folder, layout.image_suffix, layout.recursive)
-    names = sorted(line.strip() for line in list_file.read_text().splitlines() if line.strip())
-    return [folder / f'{name}{layout.image_suffix}' for name in names]
+    return [folder / f'{name}{layout.image_suffix}' for name in sorted(read_list(list_file))]
 
 
 def _condition_of(layout: Layout, condition: str, sample_id: str) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POCKET, SUBSET = 'pocket.json', 'subset.json'
+POCKET_SEQUENCES = {'fog': 'GP01', 'night': 'GP02', 'rain': 'GP03', 'snow': 'GP04'}
+"""Condition -> how the names of a pocket world's ACDC sequences begin."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def read_any_marker(dataset_root: str | Path) -> Marker | None:
 
 def _read(path: Path) -> Marker | None:
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding='utf-8'))
         height, width = values['size']
         title = f'{values["kind"]} (seed {values["seed"]}, {height}x{width})'
         stable = {k: v for k, v in values.items() if k not in ('complete', 'counts')}

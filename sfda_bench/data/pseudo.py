@@ -153,6 +153,10 @@ class PairedDatasets(Dataset):
 
 def _own_draw(size: int, position: int, seed: int, stream: int) -> PositionedIndex:
     """Draw ``position`` of a stream of shuffled epochs of its own."""
+    # spawned: no arithmetic on seeds, which could give two branches the same draws
+    own = int(np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(1, np.uint64)[0])
     epoch, place = divmod(position, size)
-    order = np.random.default_rng([seed, stream, epoch]).permutation(size)
-    return PositionedIndex(int(order[place]), position, seed * 31 + stream)
+    # the key sets it apart from the views of a draw, seeded by (seed, position)
+    entropy = np.random.SeedSequence(own, spawn_key=(epoch,))
+    order = np.random.default_rng(entropy).permutation(size)
+    return PositionedIndex(int(order[place]), position, own)

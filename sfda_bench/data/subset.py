@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sfda_bench import interrupts
+from sfda_bench.atomic import naming, write_text
 from sfda_bench.data.catalogue import Sample
 from sfda_bench.data.decode import decode_label, read_bytes
 from sfda_bench.data.layout import get_layout, list_split, require_root
 from sfda_bench.data.markers import SUBSET
-from sfda_bench.data.pocket.png import encode_png
+from sfda_bench.data.png import encode_png
 from sfda_bench.errors import BenchError, DataError
 from sfda_bench.labels import IGNORE
 
@@ -63,7 +65,7 @@ def cut_subset(
             write_resized(dataset, roots[dataset], out / dataset, sample, size)
         if dataset == 'camvid':
             names = ''.join(f'{s.sample_id}\n' for s in chosen)
-            (out / dataset / f'{split}.txt').write_text(names)
+            write_text(out / dataset / f'{split}.txt', names)
         counts[f'{dataset}/{split}'] = len(chosen)
         _finish(out, size, counts)
         if progress is not None:
@@ -77,7 +79,7 @@ def _begin(out: Path, size: tuple[int, int]) -> dict[str, int]:
         out.mkdir(parents=True, exist_ok=True)
         return {}
     try:
-        marker = json.loads((out / SUBSET).read_text())
+        marker = json.loads((out / SUBSET).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
         raise BenchError(f'{out} is not empty and not a subset', 'a new folder') from error
     if marker['size'] != [size[1], size[0]]:
@@ -88,9 +90,8 @@ def _begin(out: Path, size: tuple[int, int]) -> dict[str, int]:
 
 def _finish(out: Path, size: tuple[int, int], counts: dict[str, int]) -> None:
     marker = {'kind': 'subset', 'seed': 0, 'size': [size[1], size[0]], 'counts': counts}
-    partial = out / f'.{SUBSET}.{os.getpid()}'
-    partial.write_text(json.dumps({**marker, 'complete': True}, indent=2, sort_keys=True) + '\n')
-    partial.replace(out / SUBSET)
+    text = json.dumps({**marker, 'complete': True}, indent=2, sort_keys=True) + '\n'
+    write_text(out / SUBSET, text)
 
 
 def choose(
@@ -124,7 +125,10 @@ def class_counts(
         return np.array([_count(job) for job in jobs]).reshape(-1, 19)
     context = multiprocessing.get_context('forkserver' if os.name == 'posix' else 'spawn')
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        return np.array(list(pool.map(_count, jobs, chunksize=16))).reshape(-1, 19)
+        with interrupts.own():
+            counts = pool.map(_count, jobs, chunksize=16)
+        with interrupts.cancelling(pool):
+            return np.array(list(counts)).reshape(-1, 19)
 
 
 def _count(job: tuple[str, str]) -> NDArray[np.int64]:
@@ -204,4 +208,5 @@ def _resized_label(path: Path, encoding: str, size: tuple[int, int]) -> bytes:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    with naming(path):
+        path.write_bytes(data)

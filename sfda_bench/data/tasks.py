@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from sfda_bench.errors import BenchError, require_known
+from sfda_bench.paths import CONFIGS
 
-TASK_FOLDER = Path(__file__).resolve().parents[2] / 'mm_configs' / 'tasks'
+TASK_FOLDER = CONFIGS / 'tasks'
 _ROLES = ('source', 'target_train', 'target_val')
 
 

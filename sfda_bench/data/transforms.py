@@ -6,7 +6,6 @@ to train ids at once. ``ori_shape`` stays the size of the file.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image, ImageFilter
 
-from sfda_bench.data.decode import decode_label, read_bytes, require_complete
+from sfda_bench.data.decode import decode_label
+from sfda_bench.data.images import open_image
 from sfda_bench.errors import DataError, require_known
 from sfda_bench.labels import CLASS_SETS, IGNORE
 from sfda_bench.registry import TRANSFORMS
@@ -73,12 +73,7 @@ class LoadImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add ``img``, ``img_shape``, ``ori_shape``."""
-        path = results['img_path']
-        data = read_bytes(path)
-        require_complete(data, path)
-        image = _from_cv2(data) if self.lib == 'cv2' else _from_pillow(data)
-        if image is None:
-            raise DataError(f'cannot decode image {path}', 'a PNG or JPEG file')
+        image = open_image(results['img_path'], self.lib)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         results.setdefault('seg_fields', [])
@@ -86,18 +81,6 @@ class LoadImage(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(lib={self.lib!r})'
-
-
-def _from_cv2(data: bytes) -> np.ndarray | None:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-
-
-def _from_pillow(data: bytes) -> np.ndarray | None:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.ascontiguousarray(np.asarray(image.convert('RGB'))[:, :, ::-1])
-    except (OSError, SyntaxError, ValueError):
-        return None
 
 
 @TRANSFORMS.register_module()
@@ -126,7 +109,7 @@ class LoadTrainIds(BaseTransform):
                     f'{shape[1]}x{shape[0]} as its image',
                     '`python tools/prepare_data.py doctor` lists all such pairs',
                 )
-            label = _nearest(label, (shape[1], shape[0]))
+            label = nearest(label, (shape[1], shape[0]), 'cv2')
         results['gt_seg_map'] = label
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
@@ -137,11 +120,11 @@ class LoadTrainIds(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ResizeTo(BaseTransform):
-    """Resize the image, and labels already loaded (nearest), to one size.
+    """Resize the image, and labels already loaded (:func:`nearest`), to one size.
 
     Args:
         size: (width, height); None leaves everything as it is.
-        lib: ``'pillow'`` (antialiases when shrinking) or ``'cv2'`` (does not).
+        lib: ``'pillow'`` (antialiases when shrinking) or ``'cv2'`` (does not), for both.
         mode: ``'bicubic'`` or ``'bilinear'``.
     """
 
@@ -161,7 +144,7 @@ class ResizeTo(BaseTransform):
             return results
         results['img'] = _resize(results['img'], self.size, self.lib, self.mode)
         for key in results.get('seg_fields', []):
-            results[key] = _nearest(results[key], self.size)
+            results[key] = nearest(results[key], self.size, self.lib)
         results['img_shape'] = results['img'].shape[:2]
         results['scale_factor'] = (self.size[0] / width, self.size[1] / height)
         results['keep_ratio'] = False
@@ -197,8 +180,33 @@ class KeepClasses(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class ScoreAt(BaseTransform):
+    """Bring labels to the size they are scored at, by Pillow's nearest neighbour.
+
+    Predictions are enlarged to the same size: ``ori_shape`` becomes (height, width) of it.
+
+    Args:
+        size: (width, height).
+    """
+
+    reads_labels = True
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = (int(size[0]), int(size[1]))
+
+    def transform(self, results: dict) -> dict:
+        """Change ``gt_seg_map`` and ``ori_shape``."""
+        results['gt_seg_map'] = nearest(results['gt_seg_map'], self.size, 'pillow')
+        results['ori_shape'] = self.size[::-1]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(size={self.size})'
+
+
+@TRANSFORMS.register_module()
 class RandomBlur(BaseTransform):
-    """Blur the image with a Gaussian of random radius (Pillow's filter), as the MaxSquare line does.
+    """Blur the image with a Gaussian of random radius (Pillow's), as the MaxSquare line does.
 
     Args:
         prob: Share of images that are blurred.
@@ -219,8 +227,20 @@ class RandomBlur(BaseTransform):
         return f'{type(self).__name__}(prob={self.prob}, radius={self.radius})'
 
 
-def _nearest(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST), label.dtype)
+def nearest(label: np.ndarray, size: tuple[int, int], lib: str) -> np.ndarray:
+    """A label map (H, W) at another size by the nearest neighbour, as a library takes it.
+
+    Pillow looks at the middle of each new pixel, OpenCV at its corner: half a pixel apart, so the
+    library is part of a recipe.
+
+    Args:
+        label: Class ids.
+        size: (width, height).
+        lib: ``'pillow'`` or ``'cv2'``.
+    """
+    if lib == 'cv2':
+        return np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST), label.dtype)
+    return np.array(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
 
 
 def _resize(image: np.ndarray, size: tuple[int, int], lib: str, mode: str) -> np.ndarray:

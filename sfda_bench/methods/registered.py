@@ -1,10 +1,6 @@
-"""Imports every method file of this room: methods are discovered, never listed."""
+"""Imports every module of this room, so that the registries find what stands in them."""
 
-import importlib
-import pkgutil
+import sfda_bench.methods
+from sfda_bench.registry import import_all
 
-import sfda_bench.methods as _room
-
-for _module in pkgutil.iter_modules(_room.__path__):
-    if _module.name != 'registered':
-        importlib.import_module(f'{_room.__name__}.{_module.name}')
+import_all(sfda_bench.methods)

@@ -12,6 +12,7 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from sfda_bench.networks.segmentor import Segmentor
 from sfda_bench.registry import MODELS
 
 
@@ -52,7 +53,7 @@ def _numbers(values: list[Any]) -> bool:
     return all(isinstance(v, int | float) for v in values)
 
 
-def logits_of(model: Any, inputs: Tensor) -> Tensor:
+def logits_of(model: Segmentor, inputs: Tensor) -> Tensor:
     """Raw logits of the main head before any upsampling.
 
     Args:

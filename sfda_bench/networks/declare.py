@@ -12,9 +12,9 @@ from sfda_bench.labels import CLASS_SETS
 HEADS = ('decode_head', 'auxiliary_head')
 
 
-def heads_of(model_cfg: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def heads_of(model_cfg: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The heads of a segmentor config, with their places (``auxiliary_head.1`` in a list)."""
-    out: list[tuple[str, Mapping[str, Any]]] = []
+    out: list[tuple[str, Any]] = []
     for place in HEADS:
         head = model_cfg.get(place)
         if isinstance(head, Mapping):
@@ -28,7 +28,7 @@ def with_heads(model_cfg: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     """A copy of a segmentor config with ``changes`` made in every head."""
     out = copy.deepcopy(dict(model_cfg))
     for _, head in heads_of(out):
-        head.update(changes)  # type: ignore[attr-defined]
+        head.update(changes)
     return out
 
 
@@ -143,7 +143,9 @@ def check_inference(network: Mapping[str, Any], protocol: Mapping[str, Any]) -> 
         )
     wrong = []
     resize, convention = protocol.get('resize'), network['input']
-    if resize and (resize['lib'], resize['mode']) != (convention['lib'], convention['mode']):
+    own = (convention['lib'], convention['mode'])
+    # torch resizes the network's input, not the image: no library of images is meant
+    if resize and resize['lib'] != 'torch' and (resize['lib'], resize['mode']) != own:
         wrong.append(
             f'resize: network {convention["lib"]} {convention["mode"]}, '
             f'protocol {resize["lib"]} {resize["mode"]}'

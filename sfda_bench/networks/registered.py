@@ -1,23 +1,6 @@
-"""Imports every registered module of this room (location of the registries)."""
+"""Imports every module of this room, so that the registries find what stands in them."""
 
-from sfda_bench.networks import (
-    caffe_resnet,
-    daformer_head,
-    dlv2_head,
-    fused,
-    mit,
-    optim,
-    resnet38,
-    vgg16,
-)
+import sfda_bench.networks
+from sfda_bench.registry import import_all
 
-__all__ = [
-    'caffe_resnet',
-    'daformer_head',
-    'dlv2_head',
-    'fused',
-    'mit',
-    'optim',
-    'resnet38',
-    'vgg16',
-]
+import_all(sfda_bench.networks)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfda_bench.errors import BenchError
+from sfda_bench.labels import IGNORE
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ def _as_bytes(labels: np.ndarray, num_classes: int, name: str) -> NDArray[np.uin
     if not np.issubdtype(labels.dtype, np.integer) and labels.dtype != np.bool_:
         raise BenchError(f'{name} has dtype {labels.dtype}', 'an integer array of class indices')
     inside = (labels >= 0) & (labels < num_classes)
-    return np.where(inside, labels, 255).astype(np.uint8)
+    return np.where(inside, labels, IGNORE).astype(np.uint8)
 
 
 @cache
@@ -72,7 +73,7 @@ def _joint_histogram(rows: NDArray[np.uint8], columns: NDArray[np.uint8]) -> np.
 
 
 def confusion_counts(
-    prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore: int = 255
+    prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore: int = IGNORE
 ) -> NDArray[np.int64]:
     """Confusion counts of one image.
 

@@ -1,4 +1,4 @@
-"""Variances of a few values each, estimated together: each borrows from all the others.
+"""Moderated variances: of a few values each, estimated together, each borrowing from the others.
 
 Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004, sections 4 to 6 (``squeezeVar`` of R's limma). Three
 seeds say little of the spread of one comparison, the whole table says much.

@@ -1,4 +1,4 @@
-"""Who is better than whom: paired comparisons of several methods, shared ranks, tie groups."""
+"""Rankings of methods: paired comparisons, shared ranks, tie groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From confusion counts to the scores of a protocol."""
+"""Scores of a protocol, computed from confusion counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ProtocolScores:
     images: int = 0
 
     def record_fields(self) -> dict[str, Any]:
-        """The fields of ``sfda_bench.suite.record.Scores``."""
+        """The fields of ``sfda_bench.store.record.Scores``."""
         return {
             'miou': self.miou,
             'per_class': self.per_class,
@@ -108,9 +108,14 @@ def score(
             by_condition[tag] = _percent(float(nan_mean(own)))
             by_condition_class[tag] = _named(names, own)
     gone = absent(total)[protocol.indices]
+    mean = _percent(float(nan_mean(values)))
+    if protocol.mean_of == 'conditions':
+        found = list(by_condition.values())
+        known = [value for value in found if value is not None]
+        mean = sum(known) / len(known) if known and len(known) == len(found) else None
     return ProtocolScores(
         protocol=protocol.ref,
-        miou=_percent(float(nan_mean(values))),
+        miou=mean,
         per_class=_named(names, values),
         per_condition=by_condition,
         per_condition_class=by_condition_class,

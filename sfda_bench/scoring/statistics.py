@@ -152,14 +152,6 @@ def image_interval(
     return percentile_interval(bootstrap_miou(parts, weights), level)
 
 
-def class_intervals(
-    parts: Parts, samples: int = SAMPLES, seed: int = 0, level: float = LEVEL
-) -> NDArray[np.float64]:
-    """(C, 2) bootstrap intervals of the class IoUs in percent."""
-    values = bootstrap_classes(parts, bootstrap_weights(parts.images, samples, seed))
-    return np.array([percentile_interval(column, level) for column in values.T])
-
-
 def same_images(a: Parts, b: Parts) -> None:
     """Raise unless two results may be paired."""
     if a.inter.shape != b.inter.shape:

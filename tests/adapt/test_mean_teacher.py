@@ -5,16 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sfda_bench.adapt.hooks import Driver
 from sfda_bench.adapt.mean_teacher import (
     MeanTeacherAdapter,
+    MeanTeacherHook,
     teacher_momentum,
     update_average,
 )
 from sfda_bench.errors import BenchError, UnknownNameError
+from sfda_bench.registry import HOOKS
 
 NETWORK = Path(__file__).parents[2] / 'mm_configs' / 'networks' / 'deeplabv2_pocket.py'
 
@@ -33,6 +38,10 @@ def toy(**kwargs) -> Toy:
     with DefaultScope.overwrite_default_scope('sfda_bench'):
         adapter = Toy(segmentor=model, **kwargs)
     return adapter.train()
+
+
+def driver(adapter: nn.Module, iteration: int = 0, **teacher) -> Driver:
+    return Driver(adapter, {'teacher': {'type': 'MeanTeacherHook', **teacher}}, iteration)
 
 
 def layer(value: float) -> nn.Module:
@@ -71,35 +80,55 @@ def test_buffers_are_copied_averaged_or_left(buffers, mean, count):
 
 
 def test_first_iteration_copies_and_later_ones_average():
-    adapter = toy(momentum=0.9)
+    adapter = toy()
+    driven = driver(adapter, momentum=0.9)
     images = torch.randn(2, 3, 48, 96)
     with torch.no_grad():
         for parameter in adapter.teacher.parameters():
             parameter.add_(1.0)
-    adapter.loss(images)
+    driven.loss(images)
     first = next(adapter.student.parameters())
     mine = next(adapter.teacher.parameters())
     assert torch.equal(mine, first)
     with torch.no_grad():
         first.add_(1.0)
-    adapter.loss(images)
+    driven.loss(images)
     assert torch.allclose(mine, first - 0.9, atol=1e-6)
-    assert int(adapter.step) == 2
+    assert driven.runner.iter == 2
+
+
+def test_the_warm_up_is_a_plain_average_of_what_was_seen():
+    """With DACS's ramp the teacher after n updates is the mean of the students so far."""
+    adapter = toy()
+    driven = driver(adapter, momentum=0.999, warmup='dacs')
+    driven.before()
+    driven.after()
+    first = next(adapter.student.parameters())
+    start = first.detach().clone()
+    for step in (1, 2, 3):
+        with torch.no_grad():
+            first.copy_(start + step)
+        driven.before()
+        driven.after()
+        mean = sum(range(step + 1)) / (step + 1)
+        assert torch.allclose(next(adapter.teacher.parameters()), start + mean, atol=1e-5), step
+    assert driven.runner.iter == 4
 
 
 def test_interval_skips_updates():
-    adapter = toy(momentum=0.0, interval=2)
+    adapter = toy()
+    driven = driver(adapter, momentum=0.0, interval=2)
     images = torch.randn(2, 3, 48, 96)
-    adapter.loss(images)
+    driven.loss(images)
     with torch.no_grad():
         next(adapter.student.parameters()).add_(1.0)
-    adapter.loss(images)
+    driven.loss(images)
     same = [
         torch.equal(a, b)
         for a, b in zip(adapter.teacher.parameters(), adapter.student.parameters(), strict=True)
     ]
     assert not same[0]
-    adapter.loss(images)
+    driven.loss(images)
     assert torch.equal(next(adapter.teacher.parameters()), next(adapter.student.parameters()))
 
 
@@ -139,8 +168,101 @@ def test_a_plain_checkpoint_fills_both():
 
 def test_errors():
     with pytest.raises(UnknownNameError):
-        toy(warmup='dac')
+        driver(toy(), warmup='dac')
     with pytest.raises(BenchError, match='momentum'):
-        toy(momentum=1.5)
+        driver(toy(), momentum=1.5)
     with pytest.raises(BenchError, match='interval'):
-        toy(interval=0)
+        driver(toy(), interval=0)
+
+
+# --- the hook in a run ----------------------------------------------------------------------------
+
+
+def drift(adapter: nn.Module, driven: Driver, iterations: int) -> None:
+    """Iterations that each move the student by something else."""
+    for _ in range(iterations):
+        driven.before()
+        with torch.no_grad():
+            for parameter in adapter.student.parameters():
+                parameter.add_(0.1 * (driven.runner.iter + 1)).mul_(1.01)
+        driven.after()
+
+
+@pytest.mark.parametrize('warmup', ['none', 'dacs'])
+@pytest.mark.parametrize('interval', [1, 2])
+def test_a_resumed_run_goes_on_to_the_bit(warmup, interval):
+    """The index is the runner's: nothing else has to be carried over."""
+    options = {'momentum': 0.9, 'warmup': warmup, 'interval': interval}
+    whole, first, second = toy(), toy(), toy()
+    drift(whole, driver(whole, **options), 7)
+    drift(first, driver(first, **options), 3)
+    second.load_state_dict(first.state_dict())
+    drift(second, driver(second, 3, **options), 4)
+    expected = whole.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in second.state_dict().items())
+    teacher, student = next(whole.teacher.parameters()), next(whole.student.parameters())
+    assert not torch.equal(teacher, student)
+
+
+class Plain(BaseModel):
+    """A model that knows nothing of teachers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, *inputs: Tensor, mode: str = 'tensor') -> dict[str, Tensor]:
+        return {'loss': (self.layer(torch.stack(inputs)) - 3.0).square().mean()}
+
+
+def run(folder: Path, iterations: int, **options) -> tuple[Plain, MeanTeacherHook]:
+    """mmengine's own loop with the hook as a plain config states it."""
+    init_default_scope('sfda_bench')
+    torch.manual_seed(0)
+    runner = Runner(
+        model=Plain(),
+        work_dir=str(folder),
+        train_dataloader={
+            'dataset': [torch.ones(2)] * 4,
+            'sampler': {'type': 'InfiniteSampler', 'shuffle': False},
+            'batch_size': 2,
+        },
+        train_cfg={'type': 'IterBasedTrainLoop', 'max_iters': iterations},
+        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
+        default_hooks={'checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 2}},
+        custom_hooks=[{'type': 'MeanTeacherHook', 'momentum': 0.5}],
+        default_scope='sfda_bench',
+        experiment_name=f'plain_{folder.name}',
+        **options,
+    )
+    runner.train()
+    [hook] = [hook for hook in runner.hooks if isinstance(hook, MeanTeacherHook)]
+    return runner.model, hook
+
+
+def test_a_plain_models_teacher_stands_in_its_checkpoints(tmp_path):
+    student, hook = run(tmp_path / 'whole', 4)
+    saved = torch.load(tmp_path / 'whole' / 'iter_4.pth', weights_only=False)
+    teacher = hook.teacher.state_dict()
+    assert set(saved['teacher_state_dict']) == set(student.state_dict()) == {
+        'layer.weight', 'layer.bias'
+    }  # fmt: skip
+    for key, value in teacher.items():
+        assert torch.equal(saved['teacher_state_dict'][key], value)
+        assert not torch.equal(value, student.state_dict()[key])
+    assert not any(p.requires_grad for p in hook.teacher.parameters())
+    resumed, again = run(
+        tmp_path / 'again', 4, resume=True, load_from=str(tmp_path / 'whole' / 'iter_2.pth')
+    )
+    assert all(torch.equal(v, teacher[key]) for key, v in again.teacher.state_dict().items())
+    assert all(torch.equal(v, resumed.state_dict()[k]) for k, v in student.state_dict().items())
+
+
+def test_the_hook_is_found_by_name_and_gives_an_adapter_no_second_teacher():
+    hook = HOOKS.build({'type': 'MeanTeacherHook', 'momentum': 0.5})
+    assert isinstance(hook, MeanTeacherHook) and hook.priority == 'NORMAL'
+    adapter, checkpoint = toy(), {}
+    driven = driver(adapter)
+    driven.hooks[0].before_save_checkpoint(driven.runner, checkpoint)
+    assert driven.hooks[0].teacher is None and not checkpoint

@@ -5,7 +5,7 @@ import numpy as np
 from sfda_bench.labels import CITYSCAPES_CLASSES
 from sfda_bench.scoring.protocols import load_scoring
 from sfda_bench.scoring.scores import score
-from sfda_bench.suite.record import Record, counts_digest, save_record
+from sfda_bench.store.record import Record, counts_digest, save_record
 
 K = len(CITYSCAPES_CLASSES)
 

@@ -1,16 +1,18 @@
 """From records to boards: nothing hidden, nothing averaged that did not finish."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import build
-from sfda_bench.board.cli import make_leaderboard
 from sfda_bench.board.loading import load_item, load_items
+from sfda_bench.cli.scripts import make_leaderboard
 from sfda_bench.errors import BenchError
 from tests.board.factory import make_record, small_suite
 
@@ -123,10 +125,13 @@ def test_altered_counts_and_scores_are_refused(tmp_path):
 def test_the_page_explains_itself_first(tmp_path):
     page = build(small_suite(tmp_path), SAMPLES)['README.md']
     headings = [line for line in page.splitlines() if line.startswith('## ')]
-    assert headings[:3] == ['## How to read this', '## Overview', '## Suite `pocket`']
+    assert headings[:4] == [
+        '## Reported numbers', '## How to read this', '## Overview', '## Suite `pocket`',
+    ]  # fmt: skip
     assert 'Not good for' in page
-    for column in ('rank', 'fidelity', 'source', 'reported', 'verdict', 'gain', 'gap', 'cost'):
+    for column in ('rank', 'fidelity', 'source', 'verdict', 'gain', 'gap', 'cost'):
         assert f'| {column} ' in page
+    assert '| source | mIoU | verdict |' in page  # no column that cannot be filled
 
 
 def test_check_fails_when_the_page_differs(tmp_path, capsys):
@@ -148,9 +153,53 @@ def test_no_records_is_a_page_too(tmp_path):
     assert 'No records yet' in build(tmp_path / 'none', SAMPLES)['README.md']
 
 
+def test_an_empty_page_replaces_a_board_only_on_demand(tmp_path, capsys):
+    records, out = small_suite(tmp_path / 'records'), tmp_path / 'results'
+    assert make_leaderboard(['--records', str(records), '--out', str(out)]) == 0
+    before = (out / 'README.md').read_bytes()
+    (tmp_path / 'empty').mkdir()
+    for name in ('recrods', 'empty', 'records/pocket/none'):
+        wrong = ['--records', str(records), str(tmp_path / name), '--out', str(out)]
+        assert make_leaderboard(wrong) == 1
+        assert str(tmp_path / name) in capsys.readouterr().err
+    assert (out / 'README.md').read_bytes() == before
+    options = ['--records', str(tmp_path / 'empty'), '--out', str(out), '--allow-empty']
+    assert make_leaderboard(options) == 0 and b'No records yet' in (out / 'README.md').read_bytes()
+
+
+def test_copies_of_records(tmp_path):
+    """Hidden ones are passed over; others would count an entry twice and are named."""
+    path = make_record(tmp_path, 'tent')
+    for name in ('.ipynb_checkpoints/x-checkpoint.json', '.hidden.json', 'pocket/.~lock.x.json'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / name)
+    assert len(load_items(tmp_path)) == 1
+    copy = shutil.copy(path, path.with_name('copy of it.json'))
+    with pytest.raises(BenchError, match=r'copy of it\.json holds the record of'):
+        load_items(tmp_path)
+    Path(copy).unlink()
+    shutil.copytree(path.parent, tmp_path / 'old')
+    with pytest.raises(BenchError, match='hold the same entry'):
+        load_items(tmp_path)
+
+
+def test_a_board_that_cannot_be_written_changes_nothing(tmp_path, capsys):
+    records, out = small_suite(tmp_path / 'records'), tmp_path / 'results'
+    options = ['--records', str(records), '--out', str(out)]
+    assert make_leaderboard(options) == 0
+    for path in (out / 'boards').glob('*.md'):
+        path.write_text('older')
+    (out / 'site' / 'index.html').unlink()
+    (out / 'site' / 'index.html').mkdir()
+    before = {p: p.read_bytes() for p in out.rglob('*') if p.is_file()}
+    assert make_leaderboard(options) == 1
+    assert f'{out / "site" / "index.html"}: Is a directory' in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in out.rglob('*') if p.is_file()} == before
+
+
 def test_the_board_does_not_import_torch():
     code = (
-        'import sys, sfda_bench.board.cli, sfda_bench.scoring.ranking;'
+        'import sys, sfda_bench.cli.board, sfda_bench.scoring.ranking;'
         'sys.exit("torch" in sys.modules or "mmseg" in sys.modules)'
     )
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0

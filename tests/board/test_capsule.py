@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sfda_bench.board import capsule as C
-from sfda_bench.board.cli import capsule_main
+from sfda_bench.cli.scripts import capsule as capsule_main
 from sfda_bench.errors import BenchError
-from sfda_bench.suite.record import counts_digest, load_records
+from sfda_bench.store.record import counts_digest, load_records
 from tests.board.factory import make_record
 
 

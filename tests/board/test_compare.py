@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sfda_bench.board.boards import make_boards
-from sfda_bench.board.cli import make_leaderboard
 from sfda_bench.board.compare import compare
 from sfda_bench.board.loading import load_item, load_items
+from sfda_bench.cli.scripts import make_leaderboard
 from sfda_bench.errors import BenchError
 from tests.board.factory import make_record
 
@@ -68,3 +68,5 @@ def test_the_commands(pair, tmp_path, capsys):
     out = capsys.readouterr().out
     assert '49.4 reported' in out and '1. ' in out
     assert make_leaderboard(['--records', str(tmp_path / 'r'), '--explain', 'iap']) == 1
+    err = capsys.readouterr().err
+    assert 'one of: iapc' in err and 'did you mean iapc' in err

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sfda_bench.data.pocket.world import WorldSpec, ensure_pocket
+from sfda_bench.pocket.world import WorldSpec, ensure_pocket
 from tests.board.faults import FAULTS, GTA5, SYNTHIA, Fault
 
 REPOSITORY = Path(__file__).parents[2]

@@ -2,16 +2,20 @@
 
 import io
 import re
+from collections import Counter
 
 import pandas as pd
 import pytest
 
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import build
-from sfda_bench.board.cli import make_leaderboard
 from sfda_bench.board.columns import COLUMNS
 from sfda_bench.board.export import tex
 from sfda_bench.board.loading import load_items
+from sfda_bench.board.reported import load_all
+from sfda_bench.board.reproduction import questions
+from sfda_bench.board.reproduction_page import LACKS, lack
+from sfda_bench.cli.scripts import make_leaderboard
 from tests.board.factory import make_record, small_suite
 
 SLUG = 'boards/pocket__synthia_to_cityscapes__deeplabv2_pocket'
@@ -59,7 +63,7 @@ def test_every_format_has_the_same_rows(records, files):
     assert data['mIoU'].tolist() == pytest.approx([row.mean for row in board.rows], abs=1e-4)
     latex = [x for x in files[f'{SLUG}.tex'].splitlines() if x.endswith(r'\\')][1:]
     assert [line.split(' & ')[1] for line in latex] == [tex(title) for title in titles]
-    assert all(line.count(' & ') == len(COLUMNS) - 1 for line in latex)
+    assert all(line.count(' & ') == len(COLUMNS) - 3 for line in latex)  # nothing is reported
     markdown = cells(files[f'{SLUG}.md'], 'inference')
     assert [line[1] for line in markdown[1:]] == titles
     assert markdown == cells(files['README.md'], '### SYNTHIA')
@@ -102,6 +106,8 @@ def test_every_link_of_a_page_leads_somewhere(files):
             continue
         folder = name.rpartition('/')[0]
         for target in re.findall(r'\]\(([^)#]+)\)', text):
+            if target.startswith('https://arxiv.org/'):
+                continue
             path = f'{folder}/{target}' if folder else target
             path = re.sub(r'[^/]+/\.\./', '', path)
             assert path in files, (name, target)
@@ -116,9 +122,26 @@ def test_bibtex_names_the_methods(files):
 
 
 def test_reported_numbers_that_were_not_run_are_listed(files):
-    page = files['boards/reported.md']
-    assert '| IAPC |' in page and 'do not rank' in page and '49.4' in page
-    assert 'per_class_inconsistent' in page
+    page = files['boards/reproduction.md']
+    assert '| `iapc:0` | IAPC |' in page and 'do not rank' in page and '49.4' in page
+    assert 'the printed row contradicts itself' in page
+    assert '`source_only:13`' in page and 'SHA-256 not known of GTA5_HCL_source.pth' in page
+    assert (
+        'crst_native_flip@1 or crst_test_0912f@1; cityscapes19@1; checkpoint unknown; val' in page
+    )
+    first = files['README.md'].index('## Reported numbers')
+    assert first < files['README.md'].index('## How to read this')
+
+
+def test_every_reported_number_is_counted_once_by_what_it_lacks(files):
+    asked = questions(load_all())
+    kinds = Counter(lack(question) for question in asked)
+    assert set(kinds) == {'can be judged', *(text for _, text in LACKS)}
+    assert kinds['can be judged'] == sum(question.judgeable for question in asked)
+    page = files['boards/reproduction.md']
+    assert all(f'| {text} | {count} |' in page for text, count in kinds.items())
+    able = f'{kinds["can be judged"]} can be judged here, 0 of them measured'
+    assert able in files['README.md']
 
 
 def test_latex_escapes():

@@ -4,19 +4,24 @@ import pytest
 import yaml
 
 from sfda_bench.board import reported as R
+from sfda_bench.board.basis import DECIDING
 from sfda_bench.errors import BenchError
 
 FIRST_METHODS = ('atp', 'cbst', 'iapc', 'intrada', 'stvm')
 ORIGIN = {'o': {'paper': 'A paper', 'table': 'Table 1'}}
 ROW = dict(
     label='X', kind='result', task='GTA5->Cityscapes', task_id='gta5_to_cityscapes', split='val',
-    value=40.0, classes=19, confidence='high', origin='o',
+    value=40.0, classes=19, confidence='high', origin='o', measured='m',
 )  # fmt: skip
+SAID = dict(basis='stated', evidence=['README'])
+NOTHING = dict(basis='unknown')
+BASIS = {name: NOTHING for name in DECIDING} | {'split': SAID, 'classes': SAID}
 
 
 def write(folder, *rows, method='x', **fields):
     path = folder / f'{method}.yaml'
     data = dict(schema_version=1, method=method, title='X', origins=ORIGIN, rows=list(rows))
+    data['measured'] = {'m': BASIS}
     path.write_text(yaml.safe_dump(data | fields))
     return path
 
@@ -52,10 +57,30 @@ def test_numbers_that_contradict_themselves_are_flagged_not_mended():
     assert sorted(flagged) == [('cbst', 36.1, 40.7), ('intrada', 46.3, 45.8)]
 
 
-def test_an_unknown_synthia_convention_stays_unknown():
-    rows = [row for file in R.load_all().values() for row in file.rows]
-    synthia = [row for row in rows if row.task_id == 'synthia_to_cityscapes']
-    assert len(synthia) > 50 and {row.scoring for row in synthia} == {R.UNKNOWN}
+def test_every_mean_of_our_tasks_says_what_each_field_is_known_from():
+    files = R.load_all()
+    rows = [(file, row) for file in files.values() for row in file.rows if R.is_number(row)]
+    assert len(rows) >= 279 and all(row.measured for _, row in rows)
+    known = [row for file, row in rows if file.measured[row.measured].weakest != 'unknown']
+    assert len(known) >= 120
+    open_ = [row for _, row in rows if row.scoring == R.UNKNOWN]
+    assert open_ and all(
+        file.evidence(row, 'scoring').basis == 'unknown' for file, row in rows if row in open_
+    )
+
+
+def test_a_network_of_16_outputs_is_scored_with_the_other_classes_masked():
+    """13 classes of such a network come from the same matrix as its 16."""
+    rows = {(r.classes, r.scoring) for r in R.load_all()['iapc'].rows if r.value is not None}
+    assert (13, 'synthia13_masked16@1') in rows and (16, 'synthia16_masked@1') in rows
+
+
+def test_the_conditions_of_acdc_are_tasks_of_their_own():
+    rows = [r for r in R.load_all()['atp'].rows if r.inference == 'atp_1280_prior@1']
+    assert len(rows) == 12 and {r.condition for r in rows} == {None}
+    assert {r.task_id for r in rows} == {
+        f'cityscapes_to_acdc_{name}' for name in ('fog', 'night', 'rain', 'snow')
+    }
 
 
 def test_recalled_numbers_are_not_used():
@@ -76,10 +101,27 @@ def test_recalled_numbers_are_not_used():
         (dict(value=None), "is 'not_found', and only that"),
         (dict(value=140), 'less than or equal to 100'),
         (dict(vlaue=3), 'Extra inputs'),
+        (dict(measured=None), 'no basis'),
+        (dict(measured='n'), "basis 'n' is not among"),
+        (dict(selection='last'), "selection is 'last', its basis 'unknown'"),
+        (dict(classes=None), "classes is None, its basis 'stated'"),
     ],
 )
 def test_the_linter_sees(tmp_path, change, message):
     write(tmp_path, ROW | change)
+    assert message in '\n'.join(R.lint(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(split=dict(basis='released_code')), "basis 'released_code' without evidence"),
+        (dict(network=dict(basis='unknown', sure='open')), "'sure' of an unknown value"),
+        (dict(network=dict(basis='guessed')), 'released_code'),
+    ],
+)
+def test_a_basis_needs_its_evidence(tmp_path, change, message):
+    write(tmp_path, ROW, measured={'m': BASIS | change})
     assert message in '\n'.join(R.lint(tmp_path))
 
 

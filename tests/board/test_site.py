@@ -10,10 +10,13 @@ from PIL import Image
 
 from sfda_bench.board import figures, gallery
 from sfda_bench.board.boards import make_boards
-from sfda_bench.board.build import RESULTS, build, write
+from sfda_bench.board.build import build, write
+from sfda_bench.board.guide import HOW_TO_READ
 from sfda_bench.board.loading import load_items
 from sfda_bench.board.reported import load_all
+from sfda_bench.board.site import MARKDOWN
 from sfda_bench.errors import BenchError
+from sfda_bench.paths import RESULTS
 from tests.board.factory import make_record, small_suite
 
 BOARD = 'pocket__synthia_to_cityscapes__deeplabv2_pocket'
@@ -31,7 +34,7 @@ def site(tmp_path_factory):
     for seed in range(3):
         make_record(
             records, 'iapc', seed, 0.63, suite='paper', profile='paper', source=36.6,
-            network='deeplabv2_r101', inference='dlv2_caffe@1',
+            network='deeplabv2_r101', inference='dlv2_caffe@2',
         )  # fmt: skip
     boards = make_boards(load_items(records), 200, load_all())
     fake_gallery(boards[1], out / 'site')
@@ -74,24 +77,35 @@ def fake_gallery(board, folder):
 def test_every_page_is_there_and_every_link_leads_to_a_file(site):
     pages = sorted(path.name for path in site.glob('*.html'))
     assert pages == sorted(
-        ['index.html', 'reported.html', f'{BOARD}.html',
+        ['index.html', 'reproduction.html', f'{BOARD}.html',
          'paper__gta5_to_cityscapes__deeplabv2_r101.html']
     )  # fmt: skip
     for page in site.glob('*.html'):
         for target in re.findall(r'(?:href|src)="([^"#][^"]*)"', page.read_text()):
-            if not target.startswith('data:'):
+            if not target.startswith(('data:', 'https://')):
                 assert (site / target).is_file(), (page.name, target)
 
 
 def test_nothing_is_fetched_from_a_network(site):
     for path in [*site.glob('*.html'), *(site / 'assets').glob('site.*')]:
-        assert not re.search(r'(src|href|url\()\s*=?\s*["\']?https?:', path.read_text())
+        text = path.read_text()
+        assert not re.search(r'(src|url\()\s*=?\s*["\']?https?:', text)
+        assert not re.search(r'<link[^>]*https?:', text)
 
 
 def test_names_cannot_break_out_of_a_page(tmp_path):
     make_record(tmp_path, 'tent', params={'lr': '</script><b>x'})
     page = next(text for name, text in build(tmp_path, 50).items() if name.endswith('pocket.html'))
     assert '<b>x' not in page and '&lt;/script&gt;' in page
+
+
+def test_the_guide_is_a_list_and_html_in_a_text_is_shown(site):
+    index = (site / 'index.html').read_text()
+    guide = index[index.index('class="guide"') :].split('</section>')[0]
+    bullets = [line for line in HOW_TO_READ.splitlines() if line.startswith('* ')]
+    assert guide.count('<li>') == len(bullets) and guide.count('<ul>') == 1
+    assert not re.search(r'\*\*|`|## ', guide)
+    assert MARKDOWN.render('<script>x</script> [a](javascript:x)').count('<') == 2  # one paragraph
 
 
 def test_the_committed_site_has_its_vendored_files():
@@ -146,12 +160,30 @@ def test_a_gallery_is_made_of_data_and_saved_predictions(tmp_path):
         stages=[dict(name='score', kind='score', id='abc')],
     )  # fmt: skip
     (board,) = make_boards(load_items(tmp_path / 'records'), 50)
-    made = gallery.make(board, tmp_path / 'site', tmp_path / 'runs', tmp_path / 'data', number=2)
-    assert len(made.pictures) == 2 and gallery.load(tmp_path / 'site', board.key.slug) == made
     folder = tmp_path / 'site' / gallery.FOLDER / board.key.slug
+    folder.mkdir(parents=True)
+    (folder / 'old.png').write_bytes(b'')
+    drawn = gallery.make(board, tmp_path / 'site', tmp_path / 'runs', tmp_path / 'data', number=2)
+    made = drawn.gallery
+    assert [p.name for p in folder.iterdir()] == ['old.png']
+    gallery.write(drawn, tmp_path / 'site')
+    assert len(made.pictures) == 2 and gallery.load(tmp_path / 'site', board.key.slug) == made
+    assert not (folder / 'old.png').exists() and len(list(folder.parent.iterdir())) == 1
     prediction = Image.open(folder / next(iter(made.pictures[0].predictions.values())))
     assert prediction.convert('RGB').getpixel((20, 5)) == gallery.CAMVID_PALETTE[5]
     assert prediction.convert('RGB').getpixel((5, 5)) == (0, 0, 0)  # not scored there
+
+    # Less than the gallery shows now is refused, as is a damaged picture: it stays as it is.
+    before = {p: p.read_bytes() for p in folder.rglob('*') if p.is_file()}
+    options = [tmp_path / 'site', tmp_path / 'runs', tmp_path / 'data']
+    picture = tmp_path / 'runs' / 'abc' / 'predictions' / f'{made.pictures[0].sample_id}.png'
+    picture.write_bytes(picture.read_bytes()[:40])
+    with pytest.raises(BenchError, match=picture.name):
+        gallery.make(board, *options, number=2)
+    shutil.rmtree(tmp_path / 'runs')
+    with pytest.raises(BenchError, match=r'(?s)of Tent.*--force score'):
+        gallery.make(board, *options, number=2)
+    assert {p: p.read_bytes() for p in folder.rglob('*') if p.is_file()} == before
 
 
 @pytest.fixture(scope='module')
@@ -208,12 +240,20 @@ def test_tables_sort_and_filter(site, browser):
     browser.run(
         "const i = document.querySelector('input[data-filter=board]');"
         "i.value = ''; i.dispatchEvent(new Event('input'));"
-        "const s = document.querySelector('select[data-track=board]');"
+        "const s = document.querySelector('select[data-choice=board][data-of=track]');"
         "s.value = 'test-time'; s.dispatchEvent(new Event('change'))"
     )
-    assert len(browser.run(CELLS, 'board', 1)) == 1
+    # the bounds stay
+    assert len(browser.run(CELLS, 'board', 1)) == 3
     text = browser.run("return document.querySelector('[data-count=board]').textContent")
-    assert text == '1 of 6 rows'
+    assert text == '3 of 6 rows'
+    browser.run(
+        "for (const s of document.querySelectorAll('select[data-choice=board]')) {"
+        " s.value = s.dataset.of === 'mechanisms' ? 'statistics' : '';"
+        " s.dispatchEvent(new Event('change')); }"
+    )
+    shown = browser.run(CELLS, 'board', 1)
+    assert 2 < len(shown) < 6
 
 
 @pytest.mark.browser

@@ -1,5 +1,6 @@
 """Archives for the test servers: names, ids, sizes, and a checker that sees what is wrong."""
 
+import dataclasses
 import io
 import zipfile
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sfda_bench.board import submission as S
-from sfda_bench.board.cli import export_submission
+from sfda_bench.cli.scripts import export_submission
 from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.labels import CITYSCAPES_TRAIN_TO_ID
 
@@ -126,3 +127,73 @@ def test_the_command(tmp_path, capsys):
     assert 'do not submit it' in capsys.readouterr().err
     assert export_submission([*options, '--check', '--split', 'val']) == 1
     assert '2 predictions, 500 expected' in capsys.readouterr().err
+
+
+@pytest.fixture
+def ready(tmp_path, monkeypatch):
+    """A folder of predictions for a server that wants these two, and their archive."""
+    server = dataclasses.replace(S.SERVERS['acdc'], images={'test': 2, 'val': 2}, size=(40, 20))
+    monkeypatch.setitem(S.SERVERS, 'acdc', server)
+    source, out = predictions(tmp_path / 'p', 'acdc'), tmp_path / 'out.zip'
+    assert S.export('acdc', source, out) == []
+    return source, out
+
+
+def png(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, 'PNG')
+    return buffer.getvalue()
+
+
+SMALL = np.zeros((20, 40), np.uint8)
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (png(SMALL)[:50], 'cannot be decoded'),
+        (b'', 'is empty'),
+        (b'version https://git-lfs.github.com/spec/v1\n', 'pointer of git-lfs'),
+        (b'<html></html>', 'web page'),
+        (png(SMALL)[:50] + b'x' + png(SMALL)[51:], 'cannot be decoded'),
+        (png(SMALL + 33), 'holds [33]'),
+        (png(np.zeros((20, 40, 3), np.uint8)), 'mode RGB'),
+        (png(SMALL[:10]), '(40, 10) pixels, (40, 20) expected'),
+    ],
+)
+def test_an_archive_stands_until_the_new_one_is_good(ready, capsys, content, message):
+    source, out = ready
+    before = out.read_bytes()
+    name = f'{IDS["acdc"][1]}.png'
+    (source / name).write_bytes(content)
+    options = ['--server', 'acdc', '--predictions', str(source), '--out', str(out)]
+    assert export_submission(options) == 1
+    error = capsys.readouterr().err
+    assert message in error and IDS['acdc'][1] in error
+    assert 'expected:' in error and 'fix:' in error
+    assert out.read_bytes() == before and not list(out.parent.glob('.*'))
+    (source / name).unlink()  # too few are no reason, either
+    assert export_submission(options) == 1
+    assert f'{out} was left as it is' in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_what_zip_adds_is_passed_over(ready):
+    """``zip -r`` writes an entry for the folder itself; a stray file is named."""
+    _, out = ready
+    with zipfile.ZipFile(out, 'a') as archive:
+        archive.writestr('labelTrainIds/', '')
+    assert S.check('acdc', out) == []
+    with zipfile.ZipFile(out, 'a') as archive:
+        archive.writestr('labelTrainIds/.DS_Store', 'x')
+    (found,) = S.check('acdc', out)
+    assert '.DS_Store: not named' in found
+
+
+def test_a_damaged_member_is_named(ready):
+    _, out = ready
+    data = bytearray(out.read_bytes())
+    data[120] ^= 1  # its checksum does not fit any more
+    out.write_bytes(data)
+    (found,) = S.check('acdc', out)
+    assert 'cannot be decoded' in found and 'CRC' in found

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from sfda_bench.benchmarks.decoding import measure
+from sfda_bench.cli.benchmark import decoding_table
+from sfda_bench.cli.scripts import prepare_data as main
 from sfda_bench.data import cbst, fingerprint, markers, subset
-from sfda_bench.data.benchmark import as_table, measure
-from sfda_bench.data.cli import main
 from sfda_bench.data.doctor.examine import examine
 from sfda_bench.data.layout import list_split
 from sfda_bench.data.overview import overview, overview_text
@@ -157,4 +158,25 @@ def test_every_reader_is_measured(pocket_root):
         samples = list_split(dataset, pocket_root / dataset, 'train')
         results.append(measure(dataset, pocket_root / dataset, samples, repeats=1))
     assert all(r.plain > 0 and r.reader > 0 for r in results)
-    assert 'ratio' in as_table(results)
+    assert 'ratio' in decoding_table(results)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, -0.5])
+def test_a_confidence_that_is_no_number_is_refused(tmp_path, value):
+    confidence = np.ones((4, 4))
+    confidence[1, 2] = value
+    np.savez(tmp_path / 'a.npz', label=np.zeros((4, 4), int), confidence=confidence)
+    with pytest.raises(DataError, match=r'a\.npz'):
+        cbst.scores_of_folder(tmp_path)
+
+
+@pytest.mark.parametrize('kind', ['cut', 'empty', 'text', 'sizes', 'objects'])
+def test_a_damaged_prediction_is_named(tmp_path, kind):
+    path = tmp_path / 'bad.npz'
+    shape = (4, 5) if kind == 'sizes' else (4, 4)
+    values = np.full((4, 4), 'x', dtype=object) if kind == 'objects' else np.ones(shape)
+    np.savez(path, label=np.zeros((4, 4), int), confidence=values)
+    whole = path.read_bytes()
+    path.write_bytes({'cut': whole[:100], 'empty': b'', 'text': b'label'}.get(kind, whole))
+    with pytest.raises(DataError, match=r'bad\.npz'):
+        cbst.scores_of_folder(tmp_path)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfda_bench.data.cli import main
+from sfda_bench.cli.scripts import prepare_data as main
 from sfda_bench.data.doctor.examine import examine
 from sfda_bench.data.doctor.findings import NAMES, Finding, merge
-from sfda_bench.data.pocket.png import encode_png
+from sfda_bench.data.png import encode_png
 from sfda_bench.labels import label_id_table, palette_image
 
 ALL = dict.fromkeys(('gta5', 'synthia', 'cityscapes', 'acdc'), ())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sfda_bench.adapt.pseudo_label import PseudoLabelWriter, ThresholdWriter
-from sfda_bench.data.cli import main
+from sfda_bench.cli.scripts import prepare_data as main
 from sfda_bench.data.prior import gaussian, spatial_prior
 from sfda_bench.errors import BenchError, DataError
 
@@ -68,7 +68,7 @@ def test_the_command_writes_what_the_labelling_stages_read(pocket_root, tmp_path
 
 
 def test_the_prior_is_a_parameter_of_the_form_with_source_data_only():
-    from sfda_bench.suite.method import Method
+    from sfda_bench.plan.method import Method
 
     stages = Method('cbst_uda').stages('pocket', 'gta5_to_cityscapes', {'prior': 'prior.npy'})
     priors = {s['name']: s['writer']['prior'] for s in stages if 'prior' in s.get('writer', {})}

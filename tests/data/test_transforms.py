@@ -6,13 +6,14 @@ import pytest
 from PIL import Image, ImageFilter
 
 from sfda_bench.data.decode import decode_label
-from sfda_bench.data.pocket.png import encode_png
+from sfda_bench.data.png import encode_png
 from sfda_bench.data.transforms import (
     KeepClasses,
     LoadImage,
     LoadTrainIds,
     RandomBlur,
     ResizeTo,
+    nearest,
     reads_labels,
 )
 from sfda_bench.errors import DataError
@@ -128,9 +129,21 @@ def test_antialiasing_is_what_tells_pillow_from_cv2(picture):
 def test_resize_takes_loaded_labels_along(picture):
     label = np.arange(16, dtype=np.uint8).reshape(4, 4)
     item = {'img': np.zeros((4, 4, 3), np.uint8), 'gt_seg_map': label, 'seg_fields': ['gt_seg_map']}
-    out = ResizeTo((2, 2)).transform(item)
-    assert out['gt_seg_map'].tolist() == [[0, 2], [8, 10]]
+    for lib, expected in (('cv2', [[0, 2], [8, 10]]), ('pillow', [[5, 7], [13, 15]])):
+        out = ResizeTo((2, 2), lib=lib).transform(dict(item))
+        assert out['gt_seg_map'].tolist() == expected
     assert ResizeTo(None).transform({'img': picture[1]})['scale_factor'] == (1.0, 1.0)
+
+
+@pytest.mark.parametrize('size', [(96, 48), (131, 77), (40, 90)])
+def test_labels_are_resized_as_the_library_does_it(size):
+    """Half a pixel between them: about one label in a hundred at a training size."""
+    label = np.random.default_rng(0).integers(0, 19, (96, 192), dtype=np.uint8)
+    pillow = np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
+    opencv = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
+    assert (nearest(label, size, 'pillow') == pillow).all()
+    assert (nearest(label, size, 'cv2') == opencv).all()
+    assert (pillow != opencv).any(), 'the comparison would be empty'
 
 
 def test_label_loaders_are_found_in_nested_pipelines():

@@ -13,30 +13,51 @@ from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from mmseg.structures import SegDataSample
 from torch.nn.functional import cross_entropy
 
-from sfda_bench.adapt.complementary import reliability_map
-from sfda_bench.adapt.contrast import encoder_map, pixels, semantic_contrast
-from sfda_bench.adapt.curriculum import IGNORE, alignment, negative_loss
+from sfda_bench.adapt.features import encoder_map, pixels
+from sfda_bench.adapt.hooks import Driver
 from sfda_bench.adapt.ranking import ranking_score, split
 from sfda_bench.errors import BenchError
-from sfda_bench.methods.atp import ATPAlign, ATPPropagate, ATPRank, ATPTeach
-from sfda_bench.suite.compose import _schedulers
-from sfda_bench.suite.method import Method
-from sfda_bench.suite.plan import Selection, make_plan
-from sfda_bench.suite.selectors import parse_method
-from sfda_bench.suite.store import Store
-from tests.methods.helpers import perturb
-from tests.suite.conftest import linked_root
+from sfda_bench.labels import IGNORE
+from sfda_bench.methods.atp.align import ATPAlign
+from sfda_bench.methods.atp.complementary import reliability_map
+from sfda_bench.methods.atp.contrast import semantic_contrast
+from sfda_bench.methods.atp.curriculum import (
+    curriculum_entropy,
+    negative_loss,
+    weighted_diversity,
+)
+from sfda_bench.methods.atp.hooks import ContrastStartHook
+from sfda_bench.methods.atp.propagate import ATPPropagate
+from sfda_bench.methods.atp.rank import ATPRank
+from sfda_bench.methods.atp.teach import ATPTeach
+from sfda_bench.plan.configs import schedulers
+from sfda_bench.plan.expand import Selection, make_plan
+from sfda_bench.plan.method import Method
+from sfda_bench.plan.selectors import parse_method
+from sfda_bench.plan.settings import settings_of
+from sfda_bench.store.runs import Store
+from tests.harness import linked_root
+from tests.methods.helpers import hooks_of, losses_of, perturb
 
 NETWORK = Path(__file__).parents[2] / 'mm_configs' / 'networks' / 'deeplabv2_pocket.py'
-SMALL = {'projection': 8, 'ignore_top': 2, 'ignore_bottom': 6, 'contrast_start': 0}
+SMALL = {'projection': 8, 'ignore_top': 2, 'ignore_bottom': 6}
+STAGES = {ATPAlign: 'align', ATPTeach: 'teach', ATPPropagate: 'propagate'}
 
 
-def build(kind, **kwargs):
+def build(kind, changes: dict | None = None, **kwargs):
+    """An adapter with the losses of the config, with ``changes`` by their names."""
+    if kind in STAGES:
+        kwargs = {'losses': losses_of('atp', changes, stage=STAGES[kind]), **kwargs}
     model = dict(Config.fromfile(NETWORK).model)
     model['data_preprocessor'] = {**model['data_preprocessor'], 'size_divisor': 1}
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('sfda_bench'):
         return kind(segmentor=model, **kwargs).train()
+
+
+def driven(adapter, **hooks) -> Driver:
+    """The adapter with the hooks of the config, with changes by their names."""
+    return Driver(adapter, hooks_of('atp', STAGES[type(adapter)], **hooks))
 
 
 def image(seed: int = 0) -> torch.Tensor:
@@ -102,9 +123,9 @@ def test_learning_rate_of_the_sheet():
     stage = paper(0)
     adapter = build(ATPAlign)
     wrapper = build_optim_wrapper(adapter, dict(stage['optim_wrapper']))
-    schedulers = [
+    built = [
         PARAM_SCHEDULERS.build({**config, 'optimizer': wrapper})
-        for config in _schedulers(stage['param_scheduler'], stage['iters'])
+        for config in schedulers(stage['param_scheduler'], stage['iters'])
     ]
     expected = {
         0: 6.0e-11, 1: 4.00589585e-08, 750: 2.94375294e-05, 1499: 5.7712999e-05, 1500: 5.775e-05,
@@ -118,7 +139,7 @@ def test_learning_rate_of_the_sheet():
             lr = groups[backbone]['lr']
             assert lr == pytest.approx(expected[iteration], rel=2e-8, abs=1e-14), iteration
             assert groups[head]['lr'] == pytest.approx(10 * lr)
-        for scheduler in schedulers:
+        for scheduler in built:
             scheduler.step()
 
 
@@ -148,19 +169,23 @@ def test_alignment_of_known_logits_on_the_strong_view():
     losses = floats(adapter.losses({'image': weak}))
     [(images, size)] = seen
     assert torch.equal(images, weak.flip(1)) and size == (1, 2)
-    entropy, diversity = (float(value) for value in alignment(known, 5.0, 3.0))
+    entropy = float(curriculum_entropy(known, 5.0))
+    diversity = float(weighted_diversity(known, 3.0))
     assert losses['loss_entropy'] == pytest.approx(1e-3 * entropy)
     assert losses['loss_diversity'] == pytest.approx(-1e-4 * diversity)
     assert sum(losses.values()) == pytest.approx(-1.557611437e-05, rel=1e-5)
 
 
 def test_alignment_keeps_no_teacher_unless_crops_need_one():
-    adapter = build(ATPAlign)
-    adapter.loss(image())
-    assert int(adapter.step) == 0
-    adapter = build(ATPAlign, cbc_size=(24, 32))
-    adapter.loss(image())
-    assert int(adapter.step) == 1 and adapter.chosen_crops(image()).shape[-2:] == (24, 32)
+    for size in (None, (24, 32)):
+        adapter = build(ATPAlign, cbc_size=size)
+        perturb(adapter.student, 1)
+        before = [p.clone() for p in adapter.teacher.parameters()]
+        driven(adapter).loss(image())
+        pairs = zip(before, adapter.teacher.parameters(), strict=True)
+        moved = [not torch.equal(old, new) for old, new in pairs]
+        assert all(moved) if size else not any(moved)
+        assert adapter.chosen_crops(image()).shape[-2:] == (size or (48, 96))
 
 
 # --- teach ------------------------------------------------------------------------------------
@@ -216,7 +241,7 @@ def test_ranking_in_training_mode_is_a_switch():
 
 def test_propagation_has_three_parts():
     adapter = build(ATPPropagate, **SMALL, confident=0.0)
-    losses = adapter.loss(**pair())
+    losses = driven(adapter, contrast={'begin': 0}).loss(**pair())
     assert set(losses) == {
         'loss_easy_positive', 'loss_easy_negative', 'loss_mixed_positive', 'loss_mixed_negative',
         'loss_contrast', 'loss_regulariser',
@@ -227,13 +252,14 @@ def test_propagation_has_three_parts():
     assert all(p.grad is None for p in adapter.teacher_projection_head.parameters())
 
 
-def propagating(**kwargs):
+def propagating(changes: dict | None = None, **kwargs):
     """An adapter whose networks differ and whose labels are known: ``(adapter, views, known)``.
 
     Easy images are positive, with classes 0 to 4 in upright strips of five cells of the features;
     hard ones are negative, with classes 5 to 8 in lying strips of three.
     """
-    adapter = build(ATPPropagate, **{**SMALL, 'ignore_top': 4, 'ignore_bottom': 8, **kwargs})
+    kwargs = {**SMALL, 'ignore_top': 4, 'ignore_bottom': 8, **kwargs}
+    adapter = build(ATPPropagate, changes, **kwargs)
     perturb(adapter.student, 1)
     perturb(adapter.projection_head, 2)
     views = {'easy': image(0).abs() + 0.1, 'hard': -image(1).abs() - 0.1}
@@ -245,7 +271,6 @@ def propagating(**kwargs):
     known = {'easy': (views['easy'], easy, confidence), 'hard': (views['hard'], hard, confidence)}
     adapter.labelled = lambda images: known['easy' if images is views['easy'] else 'hard']
     adapter.strong = mirrored_colours
-    adapter.step += 1
     return adapter, views, known
 
 
@@ -305,7 +330,7 @@ def test_prototypes_are_the_teachers_of_plain_easy_images():
 
 def test_contrast_is_of_strong_hard_features_with_their_labels():
     """Section 7.2, step 4: labels without weight are left out; here the temperature is 0.1."""
-    adapter, views, known = propagating(temperature=0.1)
+    adapter, views, known = propagating({'contrast': {'temperature': 0.1}})
     losses = floats(adapter.losses(views))
     labels = known['hard'][1][:, ::4, ::4].clone()
     labels[:, :1] = labels[:, -2:] = IGNORE
@@ -318,9 +343,21 @@ def test_contrast_is_of_strong_hard_features_with_their_labels():
 
 
 def test_contrast_starts_late():
-    adapter = build(ATPPropagate, **{**SMALL, 'contrast_start': 1})
-    assert 'loss_contrast' not in adapter.loss(**pair())
-    assert 'loss_contrast' in adapter.loss(**pair())
+    driver = driven(build(ATPPropagate, **SMALL), contrast={'begin': 1})
+    assert 'loss_contrast' not in driver.loss(**pair())
+    assert 'loss_contrast' in driver.loss(**pair())
+    for iteration, on in ((0, False), (1, True), (7, True)):
+        adapter = build(ATPPropagate, **SMALL)
+        hooks = [{'type': 'ContrastStartHook', 'begin': 1}]
+        Driver(adapter, hooks, iteration).before()
+        assert adapter.contrasts is on, 'a resumed run goes on as it would have'
+
+
+def test_only_a_contrast_can_be_started():
+    with pytest.raises(BenchError, match='ContrastStartHook on ATPTeach'):
+        Driver(build(ATPTeach), [{'type': 'ContrastStartHook'}])
+    with pytest.raises(BenchError, match='contrast from iteration -1'):
+        ContrastStartHook(-1)
 
 
 def test_parts_sum_to_the_whole_and_step_once():
@@ -331,6 +368,7 @@ def test_parts_sum_to_the_whole_and_step_once():
         )
         torch.manual_seed(1)
         data = raw(pair()['inputs'])
+        driven(adapter, contrast={'begin': 0}).before()
         if by_parts:
             logged = adapter.train_step(data, wrapper)
         else:
@@ -391,10 +429,14 @@ def test_training_of_the_sheet(number, task):
     assert (optimizer['lr'], optimizer['weight_decay']) == (6e-5, 0.01)
     keys = stage['optim_wrapper']['paramwise_cfg']['custom_keys']
     assert keys['head'] == {'lr_mult': 10.0}
-    assert keys['norm'] == keys['pos_block'] == {'decay_mult': 0.0}
+    norms = ['norm', *(f'backbone.layers.{level}.2.' for level in range(4))]
+    assert all(keys[name] == {'decay_mult': 0.0} for name in norms)
+    hook = stage['hooks']['teacher']
+    assert hook['type'] == 'MeanTeacherHook'
+    assert [hook[key] for key in ('momentum', 'warmup', 'buffers')] == [0.999, 'dacs', 'skip']
     adapter = stage['adapter']
-    teacher = ('momentum', 'warmup', 'buffers', 'teacher_mode', 'predict_on', 'cbc_size', 'strong')
-    expected = [0.999, 'dacs', 'skip', 'train', 'student', None, None]
+    teacher = ('teacher_mode', 'predict_on', 'cbc_size', 'strong')
+    expected = ['train', 'student', None, None]
     assert [adapter.get(key) for key in teacher] == expected
 
 
@@ -407,30 +449,30 @@ def test_training_on_acdc_of_the_sheet(number):
 
 
 CONSTANTS = [
-    ('section 5', 0, 'weight_entropy', 1e-3),
-    ('section 5', 0, 'weight_diversity', 1e-4),
-    ('section 5', 0, 'gamma', 5.0),
-    ('section 5', 0, 'alpha', 3.0),
-    ('section 5', 0, 'curriculum_detach', False),
-    ('section 5', 0, 'freeze_classifier', False),
-    ('section 6', 1, 'negative_threshold', 0.04),
-    ('section 6', 1, 'negative_form', 'joint'),
-    ('section 6', 1, 'negatives_on', 'all'),
-    ('section 6', 1, 'positive_threshold', None),
-    ('section 6', 3, 'negative_threshold', 0.04),
-    ('section 6', 3, 'negative_form', 'joint'),
-    ('section 6', 3, 'negatives_on', 'all'),
-    ('section 6', 3, 'positive_threshold', None),
-    ('section 7.2', 3, 'confident', 0.968),
-    ('section 7.2', 3, 'ignore_top', 15),
-    ('section 7.2', 3, 'ignore_bottom', 120),
-    ('section 7.2', 3, 'contrast_start', 1500),
-    ('section 7.2', 3, 'weight_contrast', 1.0),
-    ('section 7.2', 3, 'replicate_inplace_bug', False),
-    ('section 7.3', 3, 'min_share', 0.75),
-    ('section 7.4', 3, 'temperature', 100.0),
-    ('section 7.4', 3, 'weight_regulariser', 1.0),
-    ('section 2', 3, 'projection', 512),
+    ('section 5', 0, 'losses.entropy.loss_weight', 1e-3),
+    ('section 5', 0, 'losses.diversity.loss_weight', 1e-4),
+    ('section 5', 0, 'losses.entropy.gamma', 5.0),
+    ('section 5', 0, 'losses.diversity.alpha', 3.0),
+    ('section 5', 0, 'losses.entropy.detach', False),
+    ('section 5', 0, 'adapter.freeze_classifier', False),
+    ('section 6', 1, 'losses.negative.threshold', 0.04),
+    ('section 6', 1, 'losses.negative.form', 'joint'),
+    ('section 6', 1, 'adapter.negatives_on', 'all'),
+    ('section 6', 1, 'adapter.positive_threshold', None),
+    ('section 6', 3, 'losses.negative.threshold', 0.04),
+    ('section 6', 3, 'losses.negative.form', 'joint'),
+    ('section 6', 3, 'adapter.negatives_on', 'all'),
+    ('section 6', 3, 'adapter.positive_threshold', None),
+    ('section 7.2', 3, 'adapter.confident', 0.968),
+    ('section 7.2', 3, 'adapter.ignore_top', 15),
+    ('section 7.2', 3, 'adapter.ignore_bottom', 120),
+    ('section 7.2', 3, 'hooks.contrast.begin', 1500),
+    ('section 7.2', 3, 'losses.contrast.loss_weight', 1.0),
+    ('section 7.2', 3, 'adapter.replicate_inplace_bug', False),
+    ('section 7.3', 3, 'adapter.min_share', 0.75),
+    ('section 7.4', 3, 'losses.contrast.temperature', 100.0),
+    ('section 7.4', 3, 'losses.regulariser.loss_weight', 1.0),
+    ('section 2', 3, 'adapter.projection', 512),
 ]
 
 
@@ -438,7 +480,32 @@ CONSTANTS = [
 @pytest.mark.parametrize('task', ['gta5_to_cityscapes', 'cityscapes_to_acdc'])
 def test_constants_of_the_sheet(section, number, name, value, task):
     """The same for all tasks (section 8)."""
-    assert paper(number, task)['adapter'][name] == value, section
+    found = settings_of([paper(number, task)])
+    assert [setting.value for setting in found if setting.full == name] == [value], section
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'number', 'full'),
+    [
+        ('weight_entropy', 0.5, 0, 'losses.entropy.loss_weight'),
+        ('weight_diversity', 0.5, 0, 'losses.diversity.loss_weight'),
+        ('gamma', 2.0, 0, 'losses.entropy.gamma'),
+        ('alpha', 2.0, 0, 'losses.diversity.alpha'),
+        ('curriculum_detach', True, 0, 'losses.entropy.detach'),
+        ('weight_positive', 0.5, 1, 'losses.positive.loss_weight'),
+        ('teach.adapter.weight_negative', 0.5, 1, 'losses.negative.loss_weight'),
+        ('teach.adapter.negative_threshold', 0.5, 1, 'losses.negative.threshold'),
+        ('negative_form', 'sum', 3, 'losses.negative.form'),
+        ('weight_contrast', 0.5, 3, 'losses.contrast.loss_weight'),
+        ('weight_regulariser', 0.5, 3, 'losses.regulariser.loss_weight'),
+        ('temperature', 0.5, 3, 'losses.contrast.temperature'),
+        ('contrast_start', 5, 3, 'hooks.contrast.begin'),
+        ('adapter.momentum', 0.5, 3, 'hooks.teacher.momentum'),
+    ],
+)
+def test_settings_keep_their_short_names(name, value, number, full):
+    stage = Method('atp').stages('paper', 'gta5_to_cityscapes', {name: value})[number]
+    assert [s.value for s in settings_of([stage]) if s.full == full] == [value]
 
 
 def test_split_of_the_sheet():

@@ -12,14 +12,14 @@ from PIL import Image
 
 from sfda_bench.adapt.predictor import ProbabilityPredictor
 from sfda_bench.adapt.pseudo_label import PseudoLabelWriter, ThresholdWriter, read_thresholds
-from sfda_bench.adapt.source_subset import BalancedScoreWriter, RandomSubset
 from sfda_bench.data.cbst import class_balanced_score
 from sfda_bench.data.layout import get_layout
 from sfda_bench.errors import BenchError, DataError, UnknownNameError
+from sfda_bench.methods.self_training.source_subset import BalancedScoreWriter, RandomSubset
+from sfda_bench.plan.method import Method
 from sfda_bench.scoring.confusion import confusion_counts, iou
-from sfda_bench.suite.method import Method
+from tests.harness import Bench
 from tests.methods.helpers import plain
-from tests.suite.conftest import Bench
 
 
 @pytest.fixture(scope='module')

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from sfda_bench.suite import catalog
-from sfda_bench.suite.method import Method
-from sfda_bench.suite.names import COUNTS_NAME, FINAL_NAME
-from sfda_bench.suite.record import load_counts
-from sfda_bench.suite.stages import Plan
-from tests.suite.conftest import Bench
+from sfda_bench.plan import catalog
+from sfda_bench.plan.method import Method
+from sfda_bench.plan.model import Plan
+from sfda_bench.store.filenames import COUNTS_NAME, FINAL_NAME
+from sfda_bench.store.record import load_counts
+from tests.harness import Bench
 
 pytestmark = pytest.mark.fast
 METHODS = catalog.names('methods')
@@ -69,6 +69,13 @@ def test_every_stage_is_done_and_the_record_is_written(ran, name):
         assert record['guard']['verdict'] in ('sealed', 'audited')
 
 
+def test_no_stage_complains_of_the_registries(ran):
+    bench, plans = ran
+    logs = {i: bench.store.path(i) / 'log.txt' for plan in plans.values() for i in plan.stages}
+    found = [i for i, path in logs.items() if 'Failed to search registry' in path.read_text()]
+    assert logs and found == []
+
+
 @pytest.mark.parametrize('name', ADAPTING)
 def test_losses_are_finite(ran, name):
     bench, plans = ran
@@ -97,7 +104,7 @@ def test_a_stream_adapts_repeats_itself_and_leaves_the_source_alone(ran, name, t
     """Other predictions than the source model's; the same bytes again, without the guard."""
     from mmengine.config import Config
 
-    from sfda_bench.suite.process import run_stage
+    from sfda_bench.run.stage import run_stage
 
     bench, plans = ran
     entry = plans[name].entries[0]
@@ -139,7 +146,7 @@ def test_resuming_equals_not_having_stopped(ran, name, tmp_path):
     from mmengine.hooks import Hook
 
     from sfda_bench.registry import HOOKS
-    from sfda_bench.suite.process import run_stage
+    from sfda_bench.run.stage import run_stage
 
     @HOOKS.register_module(force=True)
     class StopAt(Hook):

@@ -8,9 +8,14 @@ import pytest
 import torch
 
 from sfda_bench.adapt.selection import soft_labels
-from sfda_bench.adapt.self_training_loss import regularity_loss, soft_label_loss
 from sfda_bench.errors import UnknownNameError
-from tests.methods.helpers import plain
+from sfda_bench.methods.self_training.losses import regularity_loss, soft_label_loss
+from tests.methods.helpers import losses_of, plain
+
+
+def training(**regulariser):
+    """Self-training as CBST states it, with changes of the regulariser."""
+    return plain('SelfTraining', losses=losses_of('cbst', regulariser=regulariser))
 
 
 def views(name: str = 'image', labels: int = 3) -> dict:
@@ -23,16 +28,14 @@ def views(name: str = 'image', labels: int = 3) -> dict:
 def test_the_weight_acts_twice_as_in_the_code_or_once_as_in_the_paper():
     values = {}
     for twice in (True, False):
-        adapter = plain(
-            'SelfTraining', regulariser='mrkld', regulariser_weight=0.1, weight_twice=twice
-        ).train()
+        adapter = training(regulariser='mrkld', loss_weight=0.1, weight_twice=twice).train()
         values[twice] = float(adapter.losses(views())['loss_mrkld'].detach())
     assert values[True] == pytest.approx(0.1 * values[False], rel=1e-5)
 
 
 @pytest.mark.parametrize('kind', ['mrkld', 'mrl2', 'mrent'])
 def test_only_target_images_are_regularised(kind):
-    adapter = plain('SelfTraining', regulariser=kind, regulariser_weight=1.0).train()
+    adapter = training(regulariser=kind, loss_weight=1.0).train()
     target = views('target')
     pair = {**views('source', labels=1), **target}
     losses = adapter.losses(pair)
@@ -44,14 +47,14 @@ def test_only_target_images_are_regularised(kind):
 
 
 def test_batch_norm_and_dropout_stay_frozen():
-    adapter = plain('SelfTraining').train()
+    adapter = training().train()
     before = {k: v.clone() for k, v in adapter.state_dict().items() if 'running' in k}
     adapter.losses(views())
     assert all(torch.equal(value, adapter.state_dict()[key]) for key, value in before.items())
 
 
 def test_a_batch_of_ignored_pixels_is_zero_not_nan():
-    adapter = plain('SelfTraining', regulariser='mrkld', regulariser_weight=0.1).train()
+    adapter = training(regulariser='mrkld', loss_weight=0.1).train()
     losses = adapter.losses(views(labels=255))
     total = sum(value for key, value in losses.items() if 'loss' in key)
     total.backward()
@@ -63,11 +66,12 @@ def test_a_batch_of_ignored_pixels_is_zero_not_nan():
 def soft(tmp_path):
     path = tmp_path / 'thresholds.json'
     path.write_text(json.dumps({'theta': [0.1] * 19}))
-    return plain('SoftSelfTraining', thresholds=str(path), alpha=0.25)
+    losses = losses_of('crst_lrent')
+    return plain('SoftSelfTraining', losses=losses, thresholds=str(path), alpha=0.25)
 
 
 def test_a_plain_checkpoint_fills_student_and_labeller(soft):
-    state = plain('SelfTraining').student.state_dict()
+    state = training().student.state_dict()
     soft.load_state_dict(state)
     for key, value in state.items():
         assert torch.equal(soft.state_dict()[f'student.{key}'], value)
@@ -115,4 +119,4 @@ def test_a_source_image_beside_a_target_image_keeps_its_labels(soft):
 
 def test_an_unknown_regulariser_gets_a_hint():
     with pytest.raises(UnknownNameError, match='did you mean mrent'):
-        plain('SelfTraining', regulariser='mrant')
+        training(regulariser='mrant')

@@ -10,20 +10,18 @@ from mmengine.registry import PARAM_SCHEDULERS
 from PIL import Image
 
 from sfda_bench.adapt.class_weights import RareClassWeights
-from sfda_bench.adapt.importance import (
-    entropies,
-    iapc_losses,
-    importance,
-    prototype_terms,
-    sampled,
-)
-from sfda_bench.adapt.labelling import LabelWriter
+from sfda_bench.adapt.fused import entropies
+from sfda_bench.adapt.hooks import Driver
 from sfda_bench.adapt.mean_teacher import update_average
+from sfda_bench.adapt.multi_scale import LabelWriter
 from sfda_bench.errors import BenchError, UnknownNameError
-from sfda_bench.methods.iapc import tapped
-from sfda_bench.suite.compose import _schedulers
-from sfda_bench.suite.method import Method
-from tests.methods.helpers import perturb, plain
+from sfda_bench.methods.iapc.adapter import tapped
+from sfda_bench.methods.iapc.importance import importance
+from sfda_bench.methods.iapc.losses import iapc_losses
+from sfda_bench.methods.iapc.prototypes import prototype_terms, sampled
+from sfda_bench.plan.configs import schedulers
+from sfda_bench.plan.method import Method
+from tests.methods.helpers import hooks_of, losses_of, perturb, plain
 
 
 def maps(values: list) -> torch.Tensor:
@@ -53,6 +51,13 @@ LAMBDAS = {
     'feature': 0.04,
     'entropy': 2.0,
 }
+
+
+def parts(terms: dict) -> dict:
+    """The losses as they stand in the config: L_PS is the sum of its halves."""
+    found = dict(terms)
+    found['symmetric'] = found.pop('prediction') + found.pop('feature')
+    return found
 
 
 def up(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -167,7 +172,7 @@ def test_sampled_maps_are_those_of_the_enlarged_ones(align_corners, size):
 
 
 def test_entropies_in_pieces_are_those_of_the_composed_formula(monkeypatch):
-    monkeypatch.setattr('sfda_bench.adapt.importance._PIECE', 7)
+    monkeypatch.setattr('sfda_bench.adapt.fused._LOSS_PIECE', 7)
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64) * 3
     labels = torch.randint(5, (2, 2, 3, 4), generator=generator)
@@ -231,9 +236,15 @@ def batch(classes: int = 19, clean: bool = True) -> dict:
 
 
 def loaded(**kwargs):
-    adapter = plain('IAPC', **kwargs)
+    adapter = plain('IAPC', **{'losses': losses_of('iapc'), **kwargs})
     adapter.load_state_dict(adapter.student.state_dict(), strict=False)
     return adapter.train()
+
+
+def stepped(adapter, data: dict | None = None, **hooks) -> dict:
+    """Log of one iteration with the config's hooks."""
+    driver = Driver(adapter, hooks_of('iapc', **hooks))
+    return driver.train_step(data or batch(), optimiser(adapter))
 
 
 def optimiser(adapter, lr: float = 1e-2):
@@ -256,11 +267,12 @@ def snapshot(module: torch.nn.Module) -> dict:
 def test_two_iterations_source_fixed_student_moved_memory_an_average():
     adapter = loaded()
     wrapper = optimiser(adapter)
+    driver = Driver(adapter, hooks_of('iapc'))
     source = snapshot(adapter.source)
-    log = adapter.train_step(batch(), wrapper)
+    log = driver.train_step(batch(), wrapper)
     assert all(bool(torch.isfinite(value)) for value in log.values())
     student, memory = snapshot(adapter.student), snapshot(adapter.teacher)
-    adapter.update_teacher()
+    driver.before()
     assert all(torch.equal(value, source[key]) for key, value in snapshot(adapter.source).items())
     names = [key for key, _ in adapter.student.named_parameters()]
     assert all(not torch.equal(student[key], source[key]) for key in names)
@@ -317,19 +329,18 @@ def test_losses_of_three_networks():
     weights = importance(source)
     terms = iapc_losses(up(logits, size), weights, labels, classes, nearest, up(similarity, size))
     losses = adapter.losses({**views, 'student_label': labels})
-    assert {name.removeprefix('loss_') for name in losses} == set(LAMBDAS)
-    for name, factor in LAMBDAS.items():
-        expected = factor * float(terms[name].detach())
+    assert {name.removeprefix('loss_') for name in losses} == set(parts(LAMBDAS))
+    weighted = {name: factor * float(terms[name].detach()) for name, factor in LAMBDAS.items()}
+    for name, expected in parts(weighted).items():
         assert float(losses[f'loss_{name}'].detach()) == pytest.approx(expected, rel=1e-5), name
 
 
 def test_each_weight_multiplies_its_term():
     names = ('importance', 'enhanced', 'symmetric', 'entropy')
-    plainly = loaded(**{f'weight_{name}': 1.0 for name in names})
-    ours, ones = (
-        adapter.train_step(batch(), optimiser(adapter)) for adapter in (loaded(), plainly)
-    )
-    for name, factor in LAMBDAS.items():
+    plainly = loaded(losses=losses_of('iapc', {name: {'loss_weight': 1.0} for name in names}))
+    ours, ones = (stepped(adapter) for adapter in (loaded(), plainly))
+    for name in names:
+        factor = LAMBDAS['prediction' if name == 'symmetric' else name]
         expected = factor * float(ones[f'loss_{name}'])
         assert expected != 0 and float(ours[f'loss_{name}']) == pytest.approx(expected, rel=1e-4)
 
@@ -351,14 +362,14 @@ def test_case_g_a_backbone_weight_is_stepped_three_times():
 
 
 def test_the_clean_forward_moves_statistics_only():
-    with_, without = loaded(), loaded(bn_extra_clean_forward=False)
-    for adapter in (with_, without):
-        adapter.train_step(batch(), optimiser(adapter))
+    with_, without = loaded(), loaded()
+    stepped(with_)
+    stepped(without, clean={'interval': None})
     one, other = snapshot(with_.student), snapshot(without.student)
     different = {key.rsplit('.', 1)[1] for key in one if not torch.equal(one[key], other[key])}
     assert different == {'running_mean', 'running_var', 'num_batches_tracked'}
     adapter = loaded()
-    assert torch.isfinite(adapter.train_step(batch(clean=False), optimiser(adapter))['loss'])
+    assert torch.isfinite(stepped(adapter, batch(clean=False))['loss'])
 
 
 def test_modes_and_the_memory_of_class_weights():
@@ -369,30 +380,32 @@ def test_modes_and_the_memory_of_class_weights():
     }
     assert layers == {'student': {True}, 'teacher': {True}, 'source': {False}}
     assert 'class_weights.often' in adapter.state_dict()
-    adapter.train_step(batch(classes=5), optimiser(adapter))
+    stepped(adapter, batch(classes=5))
     assert float(adapter.class_weights.often[-1]) == pytest.approx(1.6)
 
 
 def test_sixteen_classes_other_layers_and_options():
-    adapter = loaded(importance_input='prob', legacy_view=True, feature_layer='head_input')
-    assert torch.isfinite(adapter.train_step(batch(), optimiser(adapter))['loss'])
+    losses = losses_of('iapc', importance={'importance_input': 'prob'})
+    adapter = loaded(losses=losses, legacy_view=True, feature_layer='head_input')
+    assert torch.isfinite(stepped(adapter)['loss'])
     logits, features = tapped(adapter.student, torch.zeros(1, 3, 32, 64), 'layer3')
     assert logits.shape[1] == 19 and features.shape[:2] == (1, 64)
     assert float(features.detach().min()) >= 0.0
     with pytest.raises(BenchError, match="no layer 'layer9'"):
         tapped(adapter.student, torch.zeros(1, 3, 32, 64), 'layer9')
     with pytest.raises(UnknownNameError):
-        loaded(importance_input='logit')
+        loaded(losses=losses_of('iapc', importance={'importance_input': 'logit'}))
 
 
 def test_sixteen_outputs():
-    from sfda_bench.suite import catalog
+    from sfda_bench.plan import catalog
 
     network = catalog.load('networks', 'deeplabv2_pocket')['model']
     network['decode_head']['num_classes'] = 16
     adapter = plain('IAPC')
-    adapter = type(adapter)({**network, 'data_preprocessor': adapter_preprocessor(network)})
-    log = adapter.train().train_step(batch(classes=16), optimiser(adapter))
+    segmentor = {**network, 'data_preprocessor': adapter_preprocessor(network)}
+    adapter = type(adapter)(segmentor, losses=losses_of('iapc')).train()
+    log = stepped(adapter, batch(classes=16))
     assert adapter.class_weights.often.shape == (16,) and torch.isfinite(log['loss'])
 
 
@@ -439,19 +452,21 @@ def paper(task: str = 'gta5_to_cityscapes') -> list[dict]:
 
 
 ADAPTER = [
-    ('section 6.3', 'weight_importance', 0.2),
-    ('section 6.3', 'weight_enhanced', 0.5),
-    ('section 6.3', 'weight_symmetric', 0.04),
-    ('section 6.3', 'weight_entropy', 2.0),
+    ('section 6.3', 'losses.importance.loss_weight', 0.2),
+    ('section 6.3', 'losses.enhanced.loss_weight', 0.5),
+    ('section 6.3', 'losses.symmetric.loss_weight', 0.04),
+    ('section 6.3', 'losses.entropy.loss_weight', 2.0),
     ('section 6.3', 'max_value', 7.0),
     ('section 6.3', 'small_pixels', 4096),
     ('section 8.1', 'legacy_view', False),
-    ('section 8.2', 'importance_input', 'logits'),
+    ('section 8.2', 'losses.importance.importance_input', 'logits'),
     ('section 2', 'feature_layer', 'layer3'),
-    ('section 6.2', 'momentum', 0.9999),
     ('section 6.4', 'teacher_mode', 'train'),
     ('section 6.4', 'norm_mode', 'train'),
-    ('section 6.4', 'bn_extra_clean_forward', True),
+]
+HOOKS = [
+    ('section 6.2', 'teacher.momentum', 0.9999),
+    ('section 6.4', 'clean.interval', 1),
 ]
 CROPS = [
     ('section 6.1', 'crop_size', (256, 512)),
@@ -468,11 +483,18 @@ TASKS = ('gta5_to_cityscapes', 'synthia_to_cityscapes', 'cityscapes_to_acdc')
 @pytest.mark.parametrize('task', TASKS)
 @pytest.mark.parametrize(
     ('part', 'section', 'name', 'value'),
-    [*(('adapter', *row) for row in ADAPTER), *(('pack', *row) for row in CROPS)],
+    [
+        *(('adapter', *row) for row in ADAPTER),
+        *(('hooks', *row) for row in HOOKS),
+        *(('pack', *row) for row in CROPS),
+    ],
 )
 def test_constants_of_the_sheet(task, part, section, name, value):
     """The same for all tasks (section 6.6)."""
-    assert paper(task)[1][part][name] == value, section
+    place = paper(task)[1][part]
+    for key in name.split('.'):
+        place = place[key]
+    assert place == value, section
 
 
 def test_clean_crops_of_the_sheet():
@@ -497,7 +519,7 @@ def test_learning_rate_of_the_sheet():
     wrapper = build_optim_wrapper(adapter, dict(stage['optim_wrapper']))
     [scheduler] = [
         PARAM_SCHEDULERS.build({**config, 'optimizer': wrapper})
-        for config in _schedulers(stage['param_scheduler'], stage['iters'])
+        for config in schedulers(stage['param_scheduler'], stage['iters'])
     ]
     expected = {
         0: 1e-5, 1: 1.0018e-5, 2500: 5.5e-5, 4999: 9.9982e-5, 5000: 9.548854e-5, 8999: 9.186320e-5
@@ -525,5 +547,6 @@ def test_paper_profile(task, iters, base, labels):
     assert tuple(adapt['pack']['base_size']) == base
     assert tuple(adapt['pack']['crop_size']) == (256, 512)
     assert tuple(label['pack']['sizes'][0]) == labels and len(label['pack']['sizes']) == 3
-    assert adapt['adapter']['momentum'] == 0.9999 and adapt['adapter']['small_pixels'] == 4096
+    assert adapt['hooks']['teacher']['momentum'] == 0.9999
+    assert adapt['adapter']['small_pixels'] == 4096
     assert adapt['optim_wrapper']['paramwise_cfg']['backbone_repeat'] == 3

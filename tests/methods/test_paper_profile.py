@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from sfda_bench.data.pocket.world import WorldSpec, ensure_pocket
-from sfda_bench.suite import catalog
-from sfda_bench.suite.method import Method
-from sfda_bench.suite.names import COUNTS_NAME
-from sfda_bench.suite.record import load_counts
-from tests.suite.conftest import Bench
+from sfda_bench.plan import catalog
+from sfda_bench.plan.method import Method
+from sfda_bench.pocket.world import WorldSpec, ensure_pocket
+from sfda_bench.store.filenames import COUNTS_NAME
+from sfda_bench.store.record import load_counts
+from tests.harness import Bench
 
-CONDITIONS = ('fog', 'night', 'rain', 'snow')
 SIZES = {'gta5': (1052, 1914), 'synthia': (760, 1280), 'cityscapes': (1024, 2048)}
 PARTS = {
     'gta5': {'gta5/train': 2},

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sfda_bench.suite import inspect
-from sfda_bench.suite.executors.local import LocalExecutor
-from sfda_bench.suite.run import run_plan
-from sfda_bench.suite.store import Store
-from tests.suite.conftest import Bench
+from sfda_bench.run import status as inspect
+from sfda_bench.run.execute import run_plan
+from sfda_bench.run.executors.local import LocalExecutor
+from sfda_bench.store.runs import Store
+from tests.harness import Bench
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def bench(pocket_root: Path, tmp_path: Path) -> Bench:
 
 
 def test_explain_shows_the_labels_that_cbst_and_crst_share(bench, capsys):
-    from sfda_bench.cli import main
+    from sfda_bench.cli.main import main
 
     ids = {}
     for method in ('cbst', 'crst_mrkld'):

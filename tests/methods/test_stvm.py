@@ -9,20 +9,27 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from sfda_bench.errors import UnknownNameError
-from sfda_bench.methods.stvm import VARIANTS, STvM
-from sfda_bench.suite.method import Method
-from tests.methods.helpers import perturb
+from sfda_bench.errors import BenchError, UnknownNameError
+from sfda_bench.methods.stvm.adapter import STvM
+from sfda_bench.plan import catalog
+from sfda_bench.plan.method import Method
+from tests.methods.helpers import losses_of, perturb
 
 NETWORK = Path(__file__).parents[2] / 'mm_configs' / 'networks' / 'deeplabv2_pocket.py'
 
 
-def build(**kwargs) -> STvM:
+VARIANTS = catalog.load('methods', 'stvm')['presets']['variant']
+
+
+def build(variant: str = 'mocm', **kwargs) -> STvM:
+    implied = {key.removeprefix('adapter.'): v for key, v in VARIANTS[variant].items()}
+    kwargs = {**implied, **kwargs}
     model = dict(Config.fromfile(NETWORK).model)
     model['data_preprocessor'] = {**model['data_preprocessor'], 'size_divisor': 1}
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('sfda_bench'):
-        return STvM(segmentor=model, hidden=8, embedding=6, **kwargs).train()
+        losses = kwargs.pop('losses', losses_of('stvm'))
+        return STvM(segmentor=model, losses=losses, hidden=8, embedding=6, **kwargs).train()
 
 
 def image() -> torch.Tensor:
@@ -48,6 +55,12 @@ def test_the_metric_does_not_touch_the_networks():
     assert all(p.grad is not None for p in adapter.metric_network.parameters())
 
 
+def test_the_metrics_loss_has_its_weight():
+    stated = [losses_of('stvm', metric={'loss_weight': w}) for w in (1, 3)]
+    losses = [build(losses=s, per_class=10000).loss(image())['loss_metric'] for s in stated]
+    assert float(losses[1].detach()) == pytest.approx(3 * float(losses[0].detach()), rel=1e-5)
+
+
 def test_the_student_does_not_touch_the_metric():
     adapter = build()
     adapter.loss(image())['loss_seg'].backward()
@@ -62,7 +75,7 @@ def test_weights_of_the_labels():
         'conf': [0.968, 0.5], 'threshold': [1, 0],
     }  # fmt: skip
     for name, wanted in expected.items():
-        adapter = build(variant='custom', reliability=name)
+        adapter = build(reliability=name)
         assert adapter.weights(trust, confidence).tolist() == pytest.approx(wanted)
 
 
@@ -71,8 +84,9 @@ def test_reliability_is_a_share_and_carries_no_gradient():
     features = torch.randn(2, 128, 6, 12)
     for name in ('posterior', 'nearest_ratio'):
         adapter.reliability = name
-        loss, trust = adapter.metric(features, torch.randn(2, 19, 6, 12))
-        assert trust.shape == (2, 6, 12) and not trust.requires_grad and loss.requires_grad
+        losses, trust = adapter.metric(features, torch.randn(2, 19, 6, 12))
+        assert trust.shape == (2, 6, 12) and not trust.requires_grad
+        assert losses['loss_metric'].requires_grad
         assert float(trust.min()) >= 0.0 and float(trust.max()) <= 1.0
 
 
@@ -84,7 +98,7 @@ def test_the_metric_learns_to_tell_classes_apart():
     optimizer = torch.optim.Adam(adapter.metric_network.parameters(), lr=1e-2)
     for _ in range(150):
         optimizer.zero_grad()
-        adapter.metric(features, logits)[0].backward()
+        adapter.metric(features, logits)[0]['loss_metric'].backward()
         optimizer.step()
     assert float(adapter.metric(features, logits)[1].min()) > 0.9
     wrong = logits.roll(1, dims=1)
@@ -96,12 +110,12 @@ def test_mixing_moves_images_labels_and_weights_together():
     labels = torch.randint(0, 6, (3, 8, 8)) + 6 * torch.arange(3).view(3, 1, 1)
     weight = labels.float() / 100
     for mixing in ('uniform', 'metric'):
-        adapter = build(variant='custom', mixing=mixing)
+        adapter = build(mixing=mixing)
         mixed, found, trust = adapter.mixed(images, labels, weight, weight)
         assert torch.equal(found // 6, mixed[:, 0].long())
         assert torch.allclose(trust, found.float() / 100)
         assert all(len(mixed[i].unique()) == 2 for i in range(3))
-    assert build(variant='custom', mixing='none').mixed(images, labels, weight, weight)[0] is images
+    assert build(mixing='none').mixed(images, labels, weight, weight)[0] is images
 
 
 def apart(**kwargs) -> STvM:
@@ -179,18 +193,38 @@ def test_reliable_classes_are_pasted_over_the_next_image():
 
 def test_numbers_of_the_sheet():
     """Section 3 (ours): steps 1, 3, 4 and 7."""
-    adapter = Method('stvm').stages('paper', 'gta5_to_cityscapes', {})[0]['adapter']
+    stage = Method('stvm').stages('paper', 'gta5_to_cityscapes', {})[0]
+    adapter = stage['adapter']
     expected = {
-        'variant': 'mocm', 'momentum': 0.999, 'warmup': 'none', 'scale': 10.0, 'per_class': 256,
+        'reliability': 'posterior', 'mixing': 'metric', 'momentum': 0.999, 'warmup': 'none',
+        'scale': 10.0, 'per_class': 256,
         'hidden': 256, 'embedding': 128, 'proxy_form': 'softmax', 'predict_on': 'student',
     }  # fmt: skip
-    assert {key: adapter[key] for key in expected} == expected
+    found = {**adapter, **stage['hooks']['teacher'], **adapter['losses']['metric']}
+    assert {key: found[key] for key in expected} == expected
+
+
+def stages(**params):
+    return Method('stvm').stages('pocket', 'gta5_to_cityscapes', params)
 
 
 def test_variants_are_checked_and_set_by_name():
     with pytest.raises(UnknownNameError, match='mocm'):
-        build(variant='mocn')
-    stages = Method('stvm').stages('pocket', 'gta5_to_cityscapes', {'variant': 'threshold'})
-    assert stages[0]['adapter']['variant'] == 'threshold'
+        stages(variant='mocn')
+    adapter = stages(variant='threshold')[0]['adapter']
+    assert (adapter['reliability'], adapter['mixing']) == ('threshold', 'metric')
+    assert 'variant' not in adapter
     assert Method('stvm').card.fidelity == 'reconstructed'
     assert len(Method('stvm').card.choices) >= 8
+
+
+def test_what_is_typed_is_what_is_built():
+    """`none` is a choice here, not the absence of one; nothing overrides what stands beside it."""
+    adapter = stages(reliability='conf', mixing=None)[0]['adapter']
+    assert (adapter['reliability'], adapter['mixing']) == ('conf', 'none')
+    with pytest.raises(BenchError, match=r'variant=mocm .* sets adapter\.mixing=metric'):
+        stages(variant='mocm', mixing='none')
+    adapter = stages(**{'variant': 'mocm', 'adapter.mixing': 'metric'})[0]['adapter']
+    assert adapter['mixing'] == 'metric'
+    with pytest.raises(BenchError, match='one of: metric, none, uniform'):
+        stages(mixing='nothing')

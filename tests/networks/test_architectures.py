@@ -132,12 +132,12 @@ def test_resnet38_keeps_its_statistics_but_trains_the_affine():
 
 def check_mit(name, head, size, x):
     """Compare encoder maps and logits; keys go through the converter."""
-    from sfda_bench.networks.convert import CONVERTERS
+    from sfda_bench.networks.checkpoints.formats import BY_NAME
 
     torch.manual_seed(6)
     reference = randomise(RestatedMiTSegmentor(head, **size))
     state = {f'model.{k}': v for k, v in reference.state_dict().items()}
-    model = network(name, CONVERTERS['daformer'](state))
+    model = network(name, BY_NAME['daformer'].convert(state))
     for ours, theirs in zip(model.extract_feat(x), reference.backbone(x), strict=True):
         assert_same(ours, theirs)
     assert_same(reference(x), logits_of(model, x))

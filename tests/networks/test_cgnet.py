@@ -10,8 +10,8 @@ from PIL import Image
 
 from sfda_bench.errors import BenchError
 from sfda_bench.networks.build import build_segmentor, logits_of
-from sfda_bench.networks.convert import convert_checkpoint
-from sfda_bench.networks.state import sha256_of
+from sfda_bench.networks.checkpoints.convert import convert_checkpoint
+from sfda_bench.networks.checkpoints.state import sha256_of
 from tests.networks.helpers import ROOT, assert_same, config, image, largest_difference, randomise
 from tests.networks.restated_cgnet import RestatedCGNet
 

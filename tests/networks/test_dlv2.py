@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from sfda_bench.errors import BenchError
+from sfda_bench.networks.architectures.caffe_resnet import CaffeResNet
+from sfda_bench.networks.architectures.dlv2_head import DLV2Head
 from sfda_bench.networks.build import build_segmentor, logits_of
-from sfda_bench.networks.caffe_resnet import CaffeResNet
-from sfda_bench.networks.dlv2_head import DLV2Head
 from tests.networks.helpers import assert_same, config, image, largest_difference, randomise
 from tests.networks.restated_resnet import RestatedDeepLab, Sum
 

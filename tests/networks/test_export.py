@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from sfda_bench.cli.scripts import convert_checkpoint as main
 from sfda_bench.networks.build import build_segmentor, logits_of
-from sfda_bench.networks.cli import main
 from tests.networks.helpers import ROOT, config, randomise
 
 # nothing but mmseg's own API; run in another process, so that no module of ours is loaded before

@@ -5,14 +5,15 @@ from functools import partial
 
 import pytest
 import torch
+import yaml
 from mmengine.logging import HistoryBuffer
 
-from sfda_bench.errors import BenchError
+from sfda_bench.cli.scripts import convert_checkpoint as main
 from sfda_bench.networks.build import build_segmentor, logits_of
-from sfda_bench.networks.card import read_card
-from sfda_bench.networks.cli import main
-from sfda_bench.networks.convert import CONVERTERS, convert_checkpoint
-from sfda_bench.networks.inspect import inspect_checkpoint
+from sfda_bench.networks.checkpoints.card import CheckpointCard, card_path
+from sfda_bench.networks.checkpoints.convert import convert_checkpoint
+from sfda_bench.networks.checkpoints.formats import BY_NAME
+from sfda_bench.networks.checkpoints.identify import inspect_checkpoint
 from tests.networks.helpers import assert_same, config, image, lively, randomise
 from tests.networks.restated_cgnet import RestatedCGNet
 from tests.networks.restated_mit import B0, RestatedDAFormerHead, RestatedMiT, RestatedSegformerHead
@@ -79,12 +80,12 @@ def with_log(state):
 
 
 def mmseg_segformer(model):
-    return with_log(CONVERTERS['daformer'](model.state_dict()))
+    return with_log(BY_NAME['daformer'].convert(model.state_dict()))
 
 
 def mmseg_old(model):
     meta = {'mmseg_version': '0.30.0', 'CLASSES': ['road'], 'iter': 160000}
-    return {'meta': meta, 'state_dict': CONVERTERS['daformer'](model.state_dict())}
+    return {'meta': meta, 'state_dict': BY_NAME['daformer'].convert(model.state_dict())}
 
 
 R50 = (3, 4, 6, 3)
@@ -172,10 +173,6 @@ def imagenet_mit(model):
     return {**model.state_dict(), 'head.weight': torch.zeros(1000, 512)}
 
 
-def resnet50(**kwargs):
-    return partial(RestatedResNet101, blocks=R50, **kwargs)
-
-
 # format, network, restated backbone, how it is written
 PARTIAL = {
     'Scale.': (
@@ -240,7 +237,7 @@ def test_vgg_imagenet_fills_the_thirteen_convolutions(tmp_path):
 def test_student_and_teacher_are_told_apart(tmp_path):
     _, path = written(tmp_path, mit(RestatedDAFormerHead, B0), daformer)
     state = torch.load(path)['state_dict']
-    student, teacher = CONVERTERS['daformer'](state), CONVERTERS['daformer_ema'](state)
+    student, teacher = BY_NAME['daformer'].convert(state), BY_NAME['daformer_ema'].convert(state)
     key = 'decode_head.conv_seg.bias'
     assert torch.equal(student[key] + 1, teacher[key])
     assert student.keys() == teacher.keys()
@@ -268,14 +265,15 @@ def test_convert_wants_the_answer_and_records_it(advent, capsys, tmp_path):
     status, text = run(capsys, 'convert', advent[1])
     assert status == 1 and '--branches 2' in text
     out = tmp_path / 'converted.pth'
-    score = ('--score', 'gta5_to_cityscapes', 'dlv2_caffe@1', 'cityscapes19@1', 36.6)
+    score = ('--score', 'gta5_to_cityscapes', 'dlv2_caffe@2', 'cityscapes19@1', 36.6)
     args = ('--branches', 2, '--out', out, '--origin', 'a friend', *score)
     status, text = run(capsys, 'convert', advent[1], *args)
     assert status == 0, text
-    card = read_card(out)
+    card = CheckpointCard.model_validate(yaml.safe_load(card_path(out).read_text()))
     assert (card.network, card.branches, card.num_classes) == ('deeplabv2_r101_2branch', 2, 16)
-    assert card.score('gta5_to_cityscapes', 'dlv2_caffe@1', 'cityscapes19@1').miou == 36.6
-    assert card.score('gta5_to_cityscapes', 'dlv2_caffe@2', 'cityscapes19@1') is None
+    (score,) = card.source_only
+    assert (score.task, score.inference) == ('gta5_to_cityscapes', 'dlv2_caffe@2')
+    assert (score.scoring, score.miou) == ('cityscapes19@1', 36.6)
     content = torch.load(out, weights_only=True)
     assert len(content['state_dict']) == 632
 
@@ -298,13 +296,6 @@ def test_unknown_file_names_the_nearest_network_and_the_rest(tmp_path, capsys):
     assert '1 keys left over: extra.weight' in text
     status, text = run(capsys, 'convert', tmp_path / 'x.pth')
     assert status == 1 and 'fits no network' in text
-
-
-def test_card_with_unknown_fields_is_refused(tmp_path):
-    (tmp_path / 'a.card.yaml').write_text('file: a.pth\nwhatever: 1\n')
-    with pytest.raises(BenchError, match='not a checkpoint card'):
-        read_card(tmp_path / 'a.pth')
-    assert read_card(tmp_path / 'b.pth') is None
 
 
 def test_json_output(tmp_path, capsys):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sfda_bench.errors import BenchError
-from sfda_bench.networks.reading import read_file
+from sfda_bench.networks.checkpoints.reading import read_file
 
 
 class Harmful:
@@ -70,5 +70,5 @@ def test_truncated_checkpoint(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(BenchError, match='no checkpoint'):
+    with pytest.raises(BenchError, match=r'no file .*nowhere\.pth'):
         read_file(tmp_path / 'nowhere.pth')

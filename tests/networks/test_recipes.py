@@ -4,11 +4,14 @@ import warnings
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from torch import nn
 
-from sfda_bench.suite import catalog
+from sfda_bench.networks.build import build_segmentor
+from sfda_bench.plan import catalog
+from sfda_bench.plan.method import Method
 
 
 def source(name):
@@ -58,3 +61,40 @@ def test_the_rate_of_the_daformer_line(name):
                 assert rate == pytest.approx(expected[iteration], rel=1e-6), iteration
             for scheduler in schedulers:
                 scheduler.step()
+
+
+def decayed(network, optim_wrapper):
+    """Names of the parameters of a network that the optimiser lets decay."""
+    model = catalog.load('networks', network)['model']
+    with DefaultScope.overwrite_default_scope('sfda_bench'):
+        segmentor = build_segmentor(ConfigDict(model))
+        found = build_optim_wrapper(segmentor, ConfigDict(optim_wrapper)).optimizer
+    names = {id(p): name for name, p in segmentor.named_parameters()}
+    groups = [g for g in found.param_groups if g['weight_decay']]
+    return {names[id(p)] for g in groups for p in g['params']}, segmentor
+
+
+@pytest.mark.parametrize('recipe', ['source', 'atp'])
+@pytest.mark.parametrize('network', ['segformer_b0', 'daformer_b5'])
+def test_no_norm_of_a_mix_transformer_decays(network, recipe):
+    """Neither those inside the blocks nor the one after each stage, which has no name."""
+    optim = source(network)['optim_wrapper']
+    if recipe == 'atp':
+        optim = Method('atp').stages('paper', 'gta5_to_cityscapes', {})[0]['optim_wrapper']
+    found, segmentor = decayed(network, optim)
+    layers = {n: m for n, m in segmentor.backbone.named_modules() if isinstance(m, nn.LayerNorm)}
+    assert {f'layers.{i}.2' for i in range(4)} <= set(layers)
+    norms = {f'backbone.{name}.{part}' for name in layers for part in ('weight', 'bias')}
+    assert norms and not norms & found
+    assert any('attn' in name for name in found) and any('decode_head' in name for name in found)
+
+
+def test_the_batch_norm_of_a_resnet_decays_as_the_authors_let_it():
+    optim = Method('atp').stages('paper', 'gta5_to_cityscapes', {})[0]['optim_wrapper']
+    found, segmentor = decayed('deeplabv2_r101_v1c', optim)
+    norms = {
+        f'backbone.{name}.weight'
+        for name, module in segmentor.backbone.named_modules()
+        if isinstance(module, nn.BatchNorm2d) and 'layer' in name and 'downsample' not in name
+    }
+    assert len(norms) > 90 and norms <= found

@@ -11,10 +11,10 @@ from sfda_bench.scoring.confusion import iou, mean_iou
 from sfda_bench.scoring.scores import score
 
 FIRST_SET = {
-    'inference': 'pocket camvid dlv2_caffe dlv2_caffe_msflip dlv2_caffe_1536 daformer '
-    'acdc_daformer',
+    'inference': 'pocket camvid dlv2_caffe hcl_msflip dt_st_1536 daformer acdc_daformer atp_1280 '
+    'atp_1280_prior crst_test_0912f cbst_mxnet_2048_flip ctta_960_slide ctta_960_slide_14views',
     'scoring': 'cityscapes19 synthia16_avg synthia16_masked synthia13_avg synthia13_masked16 '
-    'synthia13_recomputed acdc19 camvid11',
+    'synthia13_recomputed acdc19 acdc19_mean_of_conditions camvid11',
 }
 
 
@@ -25,6 +25,13 @@ def random_counts(images=6, seed=0, k=19):
     return counts.astype(np.uint32)
 
 
+def every():
+    return [
+        *(P.load_inference(name) for name in P.names('inference')),
+        *(P.load_scoring(name) for name in P.names('scoring')),
+    ]
+
+
 def test_the_first_set_is_there():
     for kind, ids in FIRST_SET.items():
         assert set(P.names(kind)) >= set(ids.split())
@@ -33,7 +40,7 @@ def test_the_first_set_is_there():
 def test_a_version_is_frozen():
     """Editing a field that decides a number needs a new version and a new line in frozen.yaml."""
     frozen = yaml.safe_load((P.PROTOCOLS / 'frozen.yaml').read_text())
-    for protocol in P.load_all():
+    for protocol in every():
         kind = 'inference' if isinstance(protocol, P.InferenceProtocol) else 'scoring'
         key = f'{kind}/{protocol.ref}'
         assert frozen.get(key) == protocol.digest, f'{key} changed: raise its version'
@@ -43,7 +50,7 @@ def test_the_hash_covers_numbers_and_not_prose():
     protocol = P.load_inference('dlv2_caffe')
     assert protocol.model_copy(update={'title': 'x', 'notes': 'y'}).digest == protocol.digest
     assert protocol.model_copy(update={'align_corners': False}).digest != protocol.digest
-    assert protocol.model_copy(update={'version': 2}).digest != protocol.digest
+    assert protocol.model_copy(update={'version': 9}).digest != protocol.digest
 
 
 def test_references(tmp_path):
@@ -99,7 +106,7 @@ def test_a_bad_scoring_protocol_is_refused(tmp_path, change, message):
 
 
 def test_hcl_sees_two_scales_with_flip():
-    views = P.load_inference('dlv2_caffe_msflip').views((2048, 1024))
+    views = P.load_inference('hcl_msflip').views((2048, 1024))
     assert [(view.size, view.flip) for view in views] == [
         ((1024, 512), False),
         ((1024, 512), True),
@@ -111,14 +118,47 @@ def test_hcl_sees_two_scales_with_flip():
 def test_input_sizes():
     assert P.load_inference('pocket').input_size((256, 128)) == (256, 128)
     assert P.load_inference('acdc_daformer').input_size((1920, 1080)) == (960, 540)
-    large = P.load_inference('dlv2_caffe_1536')
+    large = P.load_inference('dt_st_1536')
     assert large.input_size((2048, 1024), 'gta5_to_cityscapes') == (1536, 768)
     assert large.input_size((2048, 1024), 'synthia_to_cityscapes') == (1280, 640)
 
 
-def test_every_inference_protocol_scores_at_native_size():
-    for name in P.names('inference'):
-        assert P.load_inference(name).score_at == 'native'
+def test_sizes_are_rounded_as_the_authors_round_them():
+    """CRST cuts off, HCL rounds, mmcv adds a half: 0.9 of 2048x1024 and 1.2 of it."""
+    native = (2048, 1024)
+    crst = P.load_inference('crst_test_0912f')
+    assert crst.sizes(native) == [(1843, 921), (2048, 1024), (2457, 1228)]
+    rounded = crst.model_copy(update={'rounding': 'round'})
+    assert rounded.sizes(native) == [(1843, 922), (2048, 1024), (2458, 1229)]
+    cotta = P.load_inference('ctta_960_slide_14views')
+    assert cotta.sizes((1920, 1080))[:2] == [(480, 270), (720, 405)]
+    assert P.load_inference('simt_2scales').sizes(native) == [(1024, 512), (1280, 640)]
+
+
+def test_labels_are_scored_at_native_size_unless_a_protocol_says_so():
+    half = {name for name in P.names('inference') if P.load_inference(name).score_at != 'native'}
+    assert half == {'urma_1024_halfgt', 'ocl_1024_flip_halfgt'}
+
+
+def test_a_field_that_came_later_leaves_older_hashes_alone():
+    protocol = P.load_inference('daformer')
+    for name in protocol.later:
+        assert getattr(protocol, name) == type(protocol).model_fields[name].default
+    changed = protocol.model_copy(update={'upsample_steps': 1})
+    assert changed.digest != protocol.digest
+
+
+def test_a_mean_of_conditions_is_no_mean_of_pixels():
+    counts = random_counts(6)
+    tags = ['fog'] * 4 + ['night'] * 2
+    protocol = P.load_scoring('acdc19_mean_of_conditions')
+    found = score(counts, tags, protocol)
+    parts = [
+        100 * mean_iou(counts[[tag == name for tag in tags]].sum(0, dtype=np.int64))
+        for name in ('fog', 'night')
+    ]
+    assert found.miou == pytest.approx(sum(parts) / 2)
+    assert found.miou != pytest.approx(score(counts, tags, P.load_scoring('acdc19')).miou)
 
 
 def test_class_lists_agree_with_the_label_tables():
@@ -184,7 +224,8 @@ def test_void_predictions_are_errors_under_every_convention():
     for name in P.names('scoring'):
         protocol = P.load_scoring(name)
         if protocol.label_space == 'cityscapes19':
-            assert score(void, None, protocol).miou < score(clean, None, protocol).miou - 10
+            tags = ['fog'] * 3 + ['snow'] * 3
+            assert score(void, tags, protocol).miou < score(clean, tags, protocol).miou - 10
 
 
 def test_absent_classes_are_reported():
@@ -213,7 +254,7 @@ def test_acdc_is_scored_over_all_pixels_and_by_condition():
 
 
 def test_record_fields_fit_the_record():
-    from sfda_bench.suite.record import Scores
+    from sfda_bench.store.record import Scores
 
     scores = score(random_counts(), None, P.load_scoring('cityscapes19'))
     assert Scores(**scores.record_fields()).images == 6

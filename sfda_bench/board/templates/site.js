@@ -32,13 +32,14 @@ function sortTable(table, column) {
 function filterTable(id) {
   const table = document.getElementById(id);
   const search = document.querySelector(`input[data-filter="${id}"]`);
-  const select = document.querySelector(`select[data-track="${id}"]`);
+  const selects = [...document.querySelectorAll(`select[data-choice="${id}"]`)].filter((select) => select.value);
   const words = search ? search.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
-  const track = select ? select.value : '';
   let shown = 0;
   for (const row of table.tBodies[0].rows) {
     const text = row.textContent.toLowerCase();
-    const keep = words.every((word) => text.includes(word)) && (!track || row.dataset.track === track);
+    const chosen = selects.every((select) => (row.dataset[select.dataset.of] || '').split(',').includes(select.value));
+    // bounds stay: they are what the others are measured against
+    const keep = words.every((word) => text.includes(word)) && (chosen || row.classList.contains('bound'));
     row.hidden = !keep;
     shown += keep;
   }
@@ -63,8 +64,8 @@ function setUpTables() {
     input.addEventListener('input', () => filterTable(input.dataset.filter));
     filterTable(input.dataset.filter);
   }
-  for (const select of document.querySelectorAll('select[data-track]')) {
-    select.addEventListener('change', () => filterTable(select.dataset.track));
+  for (const select of document.querySelectorAll('select[data-choice]')) {
+    select.addEventListener('change', () => filterTable(select.dataset.choice));
   }
 }
 

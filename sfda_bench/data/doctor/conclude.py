@@ -1,4 +1,4 @@
-"""Conclusions from what was seen of a whole split: counts, sizes, class shares."""
+"""Findings about a whole split: counts, sizes, class shares."""
 
 from __future__ import annotations
 

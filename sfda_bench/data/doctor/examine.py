@@ -1,4 +1,4 @@
-"""The examination of a data set: listing, looking at every file on all cores, conclusions."""
+"""Examines a data set: lists it, looks at every file on all cores, concludes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sfda_bench import interrupts
 from sfda_bench.data.catalogue import Layout
 from sfda_bench.data.doctor.conclude import conclude
 from sfda_bench.data.doctor.findings import Finding, merge
@@ -198,9 +199,11 @@ def _run(batches: list[list[Job]], workers: int) -> Iterable[tuple[int, list[Rep
         return
     context = multiprocessing.get_context('forkserver' if os.name == 'posix' else 'spawn')
     with ProcessPoolExecutor(min(workers, len(batches)), mp_context=context) as pool:
-        jobs = {pool.submit(inspect_batch, batch): n for n, batch in enumerate(batches)}
-        for job in as_completed(jobs):
-            yield jobs[job], job.result()
+        with interrupts.own():
+            jobs = {pool.submit(inspect_batch, batch): n for n, batch in enumerate(batches)}
+        with interrupts.cancelling(pool):
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
 
 
 def _copies(listing: SplitListing, reports: list[Report]) -> Iterator[Finding]:

@@ -27,6 +27,12 @@ NAMES: dict[str, tuple[str, str, str]] = {
         'each sequence below its own condition: fog, night, rain, snow',
         'move it to the condition folder that the official archive has it in',
     ),
+    'orientation_tag': (
+        WARNING,
+        'images without an orientation tag (EXIF), or with the value 1',
+        'pixels are taken as they are stored, as labels are; if the labels were drawn on turned '
+        'images, turn these files (exiftran -ai, or jpegtran)',
+    ),
     'truncated_file': (ERROR, 'complete files', 'copy or download these files again'),
     'unreadable_file': (
         ERROR,

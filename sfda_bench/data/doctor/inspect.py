@@ -1,8 +1,9 @@
-"""Looking at one image and its labels; runs in worker processes."""
+"""Inspects one image and its labels; runs in worker processes."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from sfda_bench.data.decode import FileError, read_bytes, read_raw_label, require_complete
+from sfda_bench.data.decode import AGAIN, FileError, read_raw_label, require_complete
 from sfda_bench.data.decode import to_train_ids as map_ids
+from sfda_bench.data.images import open_image, orientation
+from sfda_bench.errors import DataError
 
 _CHUNK = 4096
 
@@ -75,16 +78,17 @@ def _look_at_image(job: Job, report: Report) -> None:
     try:
         report.digest = _partial_digest(path)
         if job.decode:
-            data = read_bytes(path)
-            require_complete(data, path)
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise FileError('unreadable_file', f'cannot decode image {path}')
+            image = open_image(path)
             report.size = image.shape[1], image.shape[0]
         else:
             report.size = _header_size(path)
-    except FileError as error:
-        report.problems.append((error.code, error.found, job.image))
+        turned = orientation(path)
+        if turned != 1:
+            found = f'{path} has the orientation tag {turned}'
+            report.problems.append(('orientation_tag', found, job.image))
+    except DataError as error:
+        code = getattr(error, 'code', 'unreadable_file')
+        report.problems.append((code, error.found, job.image))
     except OSError as error:
         found = f'cannot read {path}: {error.strerror or error}'
         report.problems.append(('unreadable_file', found, job.image))
@@ -116,11 +120,12 @@ def _header_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.size
     except (OSError, SyntaxError, ValueError) as error:
-        raise FileError('unreadable_file', f'cannot decode {path}: {error}') from error
+        found = f'cannot decode {path}: {error}'
+        raise FileError('unreadable_file', found, 'a PNG or JPEG file', AGAIN) from error
 
 
 def _look_at_label(path: str, encoding: str, decode: bool, report: Report, primary: bool) -> None:
-    if not Path(path).exists():
+    if not os.path.lexists(path):
         return  # reported as missing_label from the listing
     if decode:
         raw = read_raw_label(path, encoding)
@@ -131,12 +136,18 @@ def _look_at_label(path: str, encoding: str, decode: bool, report: Report, prima
             if encoding == 'labelIds':
                 report.ids = np.bincount(raw.ravel(), minlength=256)
         if encoding.startswith('synthia') and not raw.any():
-            raise FileError('wrong_channel', f'the class channel of {path} is empty')
+            raise FileError(
+                'wrong_channel',
+                f'the class channel of {path} is empty',
+                'classes in the last channel of GT/LABELS',
+                'use the folder GT/LABELS of SYNTHIA-RAND-CITYSCAPES, not GT/COLOR',
+            )
     else:
         try:
             size = _header_size(Path(path))
         except OSError as error:
-            raise FileError('unreadable_file', f'cannot read {path}: {error}') from error
+            found = f'cannot read {path}: {error}'
+            raise FileError('unreadable_file', found, 'a readable file', AGAIN) from error
     if report.size and size != report.size:
         found = f'label {size[0]}x{size[1]}, image {report.size[0]}x{report.size[1]}'
         report.problems.append(('size_mismatch', found, path))

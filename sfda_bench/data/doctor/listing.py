@@ -1,4 +1,4 @@
-"""What the folders of a data set hold, found without trusting that they are complete."""
+"""Lists the files of a data set, without trusting that its folders are complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from sfda_bench.data.catalogue import ACDC_CONDITION_COUNTS, Layout, Sample
 from sfda_bench.data.doctor.findings import Finding
 from sfda_bench.data.layout import image_dirs, label_dirs, list_split, resolve_conditions
-from sfda_bench.data.pocket.formats import SEQUENCES as POCKET_SEQUENCES
+from sfda_bench.data.markers import POCKET_SEQUENCES
 from sfda_bench.errors import DataError
 
 _COMPANIONS = {

@@ -1,0 +1,1 @@
+"""The commands: all parsing of arguments and all printing."""

@@ -1,0 +1,1 @@
+"""The flags of every command, a module a room; cheap to import."""

@@ -1,0 +1,1 @@
+"""mmengine plug-ins of a stage: hooks, loops, metrics, optimisers and schedules."""

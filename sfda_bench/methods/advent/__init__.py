@@ -1,0 +1,1 @@
+"""ADVENT: adversarial entropy (AdvEnt) and direct entropy (MinEnt)."""

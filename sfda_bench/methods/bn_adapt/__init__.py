@@ -1,0 +1,1 @@
+"""Batch-norm statistics of the target, before or during the stream."""

@@ -1,0 +1,1 @@
+"""CBNA: batch-norm statistics of one image mixed into those of the source."""

@@ -1,0 +1,1 @@
+"""DT-ST: dynamic teacher update and training-consistency-based resampling."""

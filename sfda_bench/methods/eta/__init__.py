@@ -1,0 +1,1 @@
+"""ETA: entropy of the pixels that are certain and unlike what was seen."""

@@ -1,0 +1,1 @@
+"""HCL: historical contrastive learning."""

@@ -1,0 +1,1 @@
+"""IAPC: importance-aware and prototype-contrast learning."""

@@ -1,0 +1,1 @@
+"""IntraDA: adaptation from easy target images to hard ones."""

@@ -1,0 +1,1 @@
+"""LD and LDBE: positive and negative labels, then labels on mixed images."""

@@ -1,0 +1,1 @@
+"""LDBE: the boundary enhancement that follows LD."""

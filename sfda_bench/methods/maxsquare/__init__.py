@@ -1,0 +1,1 @@
+"""MaxSquare: squared probabilities maximised in place of entropy minimised."""

@@ -1,0 +1,1 @@
+"""SAR: entropy of certain pixels at the sharpest point near the weights."""

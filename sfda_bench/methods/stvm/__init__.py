@@ -1,0 +1,1 @@
+"""STvM: self-training via metric learning."""

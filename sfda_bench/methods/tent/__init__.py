@@ -1,0 +1,1 @@
+"""Tent: entropy minimised over the affine parameters of normalisation."""

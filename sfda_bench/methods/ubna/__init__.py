@@ -1,0 +1,1 @@
+"""UBNA: batch-norm statistics moved a fading step at a time."""

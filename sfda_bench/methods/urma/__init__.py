@@ -1,0 +1,1 @@
+"""URMA: pseudo-labels, entropy, and the disagreement of decoders behind dropout."""

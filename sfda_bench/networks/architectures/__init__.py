@@ -1,0 +1,1 @@
+"""Networks that mmseg lacks or has in another form."""

@@ -1,0 +1,1 @@
+"""Checkpoint files: recognised, read strictly, converted, exported, written."""

@@ -1,0 +1,172 @@
+"""Makes a plan: the entries a call asks for, and the stages they rest on, merged by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sfda_bench.data.layout import missing_message
+from sfda_bench.errors import BenchError
+from sfda_bench.plan import catalog
+from sfda_bench.plan.entry import EntryPlanner
+from sfda_bench.plan.method import Method
+from sfda_bench.plan.model import Plan
+from sfda_bench.plan.selectors import MethodSelector, match
+from sfda_bench.store.runs import Store
+
+
+@dataclass
+class Selection:
+    """What the user asked for; ``None`` = everything the suite has.
+
+    Without methods and unless ``everything`` is asked for, a suite that names its
+    ``default_methods`` has these.
+    """
+
+    tasks: Sequence[str] | None = None
+    networks: Sequence[str] | None = None
+    methods: Sequence[MethodSelector] | None = None
+    seeds: Sequence[int] | None = None
+    everything: bool = True
+
+
+def load_suite(name: str) -> dict[str, Any]:
+    """The ``suite`` block of a suite config."""
+    return catalog.load('suites', name)['suite']
+
+
+def make_plan(
+    suite_name: str,
+    selection: Selection,
+    data_root: Path | None,
+    store: Store,
+    workers: int = 0,
+) -> Plan:
+    """Expand a selection into entries and stages.
+
+    Args:
+        suite_name: Suite to plan.
+        selection: What the user asked for.
+        data_root: Folder of all data sets.
+        store: Where the stages will lie (their paths point to each other).
+        workers: Loader workers of each stage.
+
+    Raises:
+        DataError: Data sets are missing: one message for all of them.
+        BenchError: Unknown names, protocols that do not fit a network.
+    """
+    return plan_of(load_suite(suite_name), selection, data_root, store, workers)
+
+
+def plan_of(
+    suite: Mapping[str, Any],
+    selection: Selection,
+    data_root: Path | None,
+    store: Store,
+    workers: int = 0,
+) -> Plan:
+    """:func:`make_plan` of a suite block that need not come from a file."""
+    tasks = match('task', selection.tasks, suite['tasks'])
+    methods = _methods(selection.methods, suite.get('tracks'))
+    left: list[str] = []
+    usual = suite.get('default_methods')
+    if usual and not selection.methods and not selection.everything:
+        left = [method.name for method, _ in methods if method.name not in usual]
+        methods = [(method, params) for method, params in methods if method.name in usual]
+    for method, params in methods if selection.methods else ():
+        for task in tasks:  # what was typed is checked before anything is asked of the data
+            method.stages(suite['profile'], task, params)
+    chosen = {
+        method.name: _networks(suite, selection, method, [m for m, _ in methods])
+        for method, _ in methods
+    }
+    networks = list(dict.fromkeys(name for names in chosen.values() for name in names))
+    seeds = list(selection.seeds if selection.seeds is not None else suite['seeds'])
+    specs = {name: catalog.load('tasks', name)['task'] for name in tasks}
+    root = _require_data(suite, specs, networks, data_root)
+    planner = EntryPlanner(suite, root, store, workers)
+    for task in tasks:
+        for network in match('network', None, _networks_of(suite, task, networks)):
+            for method, params in methods:
+                for seed in seeds if network in chosen[method.name] else ():
+                    planner.add(specs[task], network, method, params, seed)
+    return Plan(suite['name'], root, planner.entries, planner.graph.stages, left=left)
+
+
+def _methods(
+    selectors: Sequence[MethodSelector] | None, tracks: Sequence[str] | None = None
+) -> list[tuple[Method, dict[str, Any]]]:
+    """Chosen methods; without a selector all of the suite's tracks."""
+    if not selectors:
+        found = [Method(name) for name in catalog.names('methods')]
+        return [(m, {}) for m in found if tracks is None or m.card.track in tracks]
+    chosen: list[tuple[Method, dict[str, Any]]] = []
+    for selector in selectors:
+        names = [selector.name]
+        if not selector.name.endswith('.py'):
+            names = match('method', [selector.name], catalog.known('methods'))
+        chosen += [(Method(name), dict(selector.params)) for name in names]
+    return chosen
+
+
+def _networks(
+    suite: Mapping[str, Any], selection: Selection, method: Method, others: Sequence[Method]
+) -> list[str]:
+    """Networks of a method: the user's choice, else those of its paper, else the suite's.
+
+    A bound runs on every network that one of ``others`` runs on.
+    """
+    known = [*suite['networks'], *suite.get('more_networks', [])]
+    if selection.networks is not None:
+        return match('network', selection.networks, known)
+    compared = [other for other in others if other.card.track != 'bound']
+    if method.card.track != 'bound' or not compared:
+        compared = [method]
+    published = [set(other.networks(suite['profile'])) & set(known) for other in compared]
+    names = set().union(*(own or set(suite['networks']) for own in published))
+    return [name for name in known if name in names]
+
+
+def _networks_of(suite: Mapping[str, Any], task: str, networks: Iterable[str]) -> list[str]:
+    allowed = suite.get('task_networks', {}).get(task)
+    return [name for name in networks if allowed is None or name in allowed]
+
+
+def _require_data(
+    suite: Mapping[str, Any],
+    specs: Mapping[str, Mapping[str, Any]],
+    networks: Sequence[str],
+    data_root: Path | None,
+) -> Path:
+    """Name every missing data set and checkpoint at once, before anything is computed."""
+    blocks = [catalog.load('networks', name)['network'] for name in networks]
+    trains = any('checkpoint' not in block['source'] for block in blocks)
+    roles = ['target_train', 'target_val'] + (['source'] if trains else [])
+    wanted = [spec[role]['folder'] for spec in specs.values() for role in roles]
+    error = missing_message(wanted, data_root, f'suite {suite["name"]}')
+    if error is not None or data_root is None:
+        raise error or BenchError('no data root was given', '--data-root DIR')
+    _require_weights(suite, blocks, data_root)
+    return Path(data_root).resolve()
+
+
+def _require_weights(
+    suite: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]], data_root: Path
+) -> None:
+    found, origins = [], []
+    for block in blocks:
+        recipe = {**block['source'], **suite.get('source', {})}
+        file = recipe if 'checkpoint' in recipe else recipe.get('init') or {}
+        checkpoint = file.get('checkpoint')
+        if checkpoint and not (data_root / checkpoint).is_file():
+            found.append(f'network {block["name"]}: no file {data_root / checkpoint}')
+            origins.append(f'{checkpoint}: {file.get("origin") or "origin unknown"}')
+    if found:
+        raise BenchError(
+            '; '.join(found),
+            f'these files below the data root ({"; ".join(origins)})',
+            'put them there, choose another --network, or, to train from random weights instead '
+            'of ImageNet-type ones, a suite of your own with source=dict(init=None)',
+        )

@@ -1,0 +1,1 @@
+"""Running a plan: executors, stage processes, the seal, records of what finished."""

@@ -1,0 +1,1 @@
+"""Files on disk shared by planning, running and boards: stage folders and records."""

@@ -1,1 +1,0 @@
-"""Plan, identity, store, stage process, executors, data guard."""

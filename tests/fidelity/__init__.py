@@ -1,0 +1,1 @@
+"""Replays of the authors' own programs: recorded iterations, made again by our adapters."""
