@@ -128,78 +128,70 @@ stages = [
     ),
 ]
 
-
-def _sized(size, crop, scale):
-    """Overrides of both stages for a base size (width, height) and a crop (height, width)."""
-    return dict(
-        candidates=dict(input_size=size),
-        adapt=dict(
-            hooks=dict(paste=dict(input_size=size)),
-            pack=dict(base_size=size, crop_size=crop, scale=scale),
-        ),
-    )
-
-
-def _short(iters, batch_size, passes, base, crop, cell, least, least_piece):
-    """Few iterations, a short list."""
-    optim = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
-    return dict(
+# Another base size (width, height) and crop (height, width), in both stages.
+_synthia = dict(
+    candidates=dict(input_size=(1280, 640)),
+    adapt=dict(
+        hooks=dict(paste=dict(input_size=(1280, 640))),
+        pack=dict(base_size=(1280, 640), crop_size=(480, 960), scale=(0.75, 1.75)),
+    ),
+)
+_acdc = dict(
+    candidates=dict(input_size=(960, 540)),
+    adapt=dict(
+        hooks=dict(paste=dict(input_size=(960, 540))),
+        pack=dict(base_size=(960, 540), crop_size=(480, 960), scale=(1.0, 1.25)),
+    ),
+)
+_teacher = dict(momentum=0.8, first=3, every=1, longest=10)
+_adam = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
+profiles = dict(
+    paper=dict(
         candidates=dict(
-            writer=dict(reduce=1, least=least, parts=2, part=100),
-            batch_size=batch_size,
-            input_size=None,
+            overrides={
+                'synthia_to_cityscapes': _synthia['candidates'],
+                'cityscapes_to_acdc*': _acdc['candidates'],
+            }
         ),
         adapt=dict(
-            iters=iters,
-            batch_size=batch_size,
+            overrides={
+                'synthia_to_cityscapes': _synthia['adapt'],
+                'cityscapes_to_acdc*': _acdc['adapt'],
+            }
+        ),
+    ),
+    # Few iterations, a short list.
+    pocket=dict(
+        candidates=dict(
+            batch_size=4, input_size=None, writer=dict(reduce=1, least=8, parts=2, part=100)
+        ),
+        adapt=dict(
+            iters=60,
+            batch_size=4,
             hooks=dict(
-                teacher=dict(momentum=0.8, first=3, every=1, longest=10),
-                paste=dict(
-                    interval=passes,
-                    reduce=1,
-                    least=least,
-                    least_piece=least_piece,
-                    input_size=None,
-                ),
+                teacher=_teacher,
+                paste=dict(interval=20, reduce=1, least=8, least_piece=4, input_size=None),
             ),
-            pack=dict(base_size=base, crop_size=crop, cell=cell),
-            optim_wrapper=optim,
+            pack=dict(base_size=(192, 96), crop_size=(64, 128), cell=4),
+            optim_wrapper=_adam,
             param_scheduler=[],
         ),
-    )
-
-
-_synthia = _sized((1280, 640), (480, 960), (0.75, 1.75))
-_acdc = _sized((960, 540), (480, 960), (1.0, 1.25))
-profiles = dict(
-    paper={
-        stage: dict(
-            overrides={
-                'synthia_to_cityscapes': _synthia[stage],
-                'cityscapes_to_acdc*': _acdc[stage],
-            }
-        )
-        for stage in ('candidates', 'adapt')
-    },
-    pocket=_short(
-        iters=60,
-        batch_size=4,
-        passes=20,
-        base=(192, 96),
-        crop=(64, 128),
-        cell=4,
-        least=8,
-        least_piece=4,
     ),
-    camvid=_short(
-        iters=60,
-        batch_size=2,
-        passes=30,
-        base=(480, 360),
-        crop=(240, 320),
-        cell=12,
-        least=16,
-        least_piece=8,
+    camvid=dict(
+        candidates=dict(
+            batch_size=2, input_size=None, writer=dict(reduce=1, least=16, parts=2, part=100)
+        ),
+        adapt=dict(
+            iters=60,
+            batch_size=2,
+            hooks=dict(
+                teacher=_teacher,
+                paste=dict(interval=30, reduce=1, least=16, least_piece=8, input_size=None),
+            ),
+            pack=dict(base_size=(480, 360), crop_size=(240, 320), cell=12),
+            optim_wrapper=_adam,
+            param_scheduler=[],
+        ),
     ),
 )
 # The components of the paper's ablation; its base updates the teacher at every 12th iteration.

@@ -109,19 +109,13 @@ stages = [
 ]
 
 
-def _short(iters, crop, base, clean, **adapter):
-    """Crops about half as wide as the image, a class is small below 1/32 of the crop."""
-    optim = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
-    return dict(
-        adapter=dict(small_pixels=crop[0] * crop[1] // 32, hidden=64, projection=32, **adapter),
-        hooks=dict(history=dict(momentum=0.9, restart=20)),
-        iters=iters,
-        pack=dict(base_size=base, crop_size=crop, clean_size=clean),
-        optim_wrapper=optim,
-        param_scheduler=[],
-    )
-
-
+# Crops about half as wide as the image; a class is small below 1/32 of the crop.
+_short = dict(
+    batch_size=4,
+    hooks=dict(history=dict(momentum=0.9, restart=20)),
+    optim_wrapper=dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4)),
+    param_scheduler=[],
+)
 _acdc = dict(
     label=dict(pack=dict(sizes=[(960, 540), (1200, 675)])),
     adapt=dict(iters=5000, pack=dict(base_size=(960, 540), clean_size=(960, 540))),
@@ -133,21 +127,20 @@ profiles = dict(
     pocket=dict(
         label=dict(pack=dict(sizes=[1.0, 1.25])),
         adapt=dict(
-            _short(iters=60, crop=(64, 128), base=(240, 120), clean=(192, 96)), batch_size=4
+            _short,
+            iters=60,
+            adapter=dict(small_pixels=256, hidden=64, projection=32),
+            pack=dict(base_size=(240, 120), crop_size=(64, 128), clean_size=(192, 96)),
         ),
     ),
     camvid=dict(
         # one pass instead of four: labelling would take longer than all the rest
         label=dict(adapter=dict(flip=False), pack=dict(sizes=[1.0], mode='bilinear')),
         adapt=dict(
-            _short(
-                iters=40,
-                crop=(192, 240),
-                base=(600, 450),
-                clean=(480, 360),
-                feature_layer='head_input',
-            ),
-            batch_size=4,
+            _short,
+            iters=40,
+            adapter=dict(small_pixels=1440, hidden=64, projection=32, feature_layer='head_input'),
+            pack=dict(base_size=(600, 450), crop_size=(192, 240), clean_size=(480, 360)),
         ),
     ),
 )

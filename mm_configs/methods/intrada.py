@@ -90,11 +90,6 @@ stages = [
 ]
 
 
-def _short(iters):
-    student = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
-    return dict(intra=dict(iters=iters, batch_size=2, optim_wrapper=dict(student=student)))
-
-
 aliases = dict(
     adversarial_main='losses.adversarial_main.loss_weight',
     adversarial_auxiliary='losses.adversarial_auxiliary.loss_weight',
@@ -102,6 +97,13 @@ aliases = dict(
 )
 # The multi-level network of the papers.
 networks = dict(paper=['deeplabv2_r101_multi'])
-profiles = dict(
-    paper=dict(rank=dict(batch_size=1)), pocket=_short(iters=40), camvid=_short(iters=40)
+_short = dict(
+    intra=dict(
+        iters=40,
+        batch_size=2,
+        optim_wrapper=dict(
+            student=dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
+        ),
+    )
 )
+profiles = dict(paper=dict(rank=dict(batch_size=1)), pocket=_short, camvid=_short)

@@ -76,30 +76,22 @@ stages = [
 ]
 
 
-def _short(lr, iters, batch_size):
+_short = dict(
+    adapter=dict(hidden=64, embedding=32),
+    hooks=dict(teacher=dict(momentum=0.95)),
     # The metric network starts from nothing and has few iterations: it takes 5e-3, at which the
     # pocket network itself is trained from nothing.
-    optim = dict(
+    optim_wrapper=dict(
         _delete_=True,
         type='OptimWrapper',
-        optimizer=dict(type='Adam', lr=lr),
+        optimizer=dict(type='Adam', lr=1e-4),
         paramwise_cfg=dict(custom_keys=dict(metric_network=dict(lr_mult=50.0))),
-    )
-    return dict(
-        adapt=dict(
-            iters=iters,
-            batch_size=batch_size,
-            adapter=dict(hidden=64, embedding=32),
-            hooks=dict(teacher=dict(momentum=0.95)),
-            optim_wrapper=optim,
-        )
-    )
-
-
+    ),
+)
 profiles = dict(
     paper=dict(),
-    pocket=_short(lr=1e-4, iters=60, batch_size=4),
-    camvid=_short(lr=1e-4, iters=80, batch_size=2),
+    pocket=dict(adapt=dict(_short, iters=60, batch_size=4)),
+    camvid=dict(adapt=dict(_short, iters=80, batch_size=2)),
 )
 # `stvm[variant=uniform_mix]`: the ablations of the abstract, by what they set.
 presets = dict(

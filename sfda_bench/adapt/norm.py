@@ -53,9 +53,9 @@ def statistics_layers(module: nn.Module) -> list[_BatchNorm]:
     return layers
 
 
-def running_statistics(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
+def running_statistics(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Running mean and variance of a layer that has them."""
-    mean, variance = layer.running_mean, layer.running_var
+    mean, variance = getattr(layer, 'running_mean', None), getattr(layer, 'running_var', None)
     if mean is None or variance is None:
         raise BenchError('a batch-norm layer without running statistics', 'one with them')
     return mean, variance

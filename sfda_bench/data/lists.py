@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -32,8 +33,7 @@ def read_list(path: Path | str) -> list[str]:
     names = [_name(line) for line in _lines(path)]
     if not names:
         raise DataError(f'{path} names no sample', 'one sample id a line')
-    seen: set[str] = set()
-    twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise DataError(
             f'{path} names {len(twice)} samples twice: {", ".join(twice[:3])}',

@@ -19,6 +19,7 @@ from sfda_bench.errors import BenchError
 from sfda_bench.plan.plugins import import_file
 from sfda_bench.run.machine import hardware, versions
 from sfda_bench.run.seal.grants import given_files, make_guard
+from sfda_bench.run.temporary import end_with_lost_batches
 from sfda_bench.stack import import_stack, keep_freed_memory
 from sfda_bench.store.filenames import PROGRESS_NAME, WARNINGS_NAME
 
@@ -91,6 +92,7 @@ def _result(config: Any, body: Callable[[], None]) -> dict[str, Any]:
 
 def _body(config: Any, resume: bool) -> None:
     work_dir = Path(config.work_dir)
+    end_with_lost_batches()
     if 'gate' in config.stage:
         _gate(config, work_dir)
     elif 'convert' in config.stage:

@@ -105,11 +105,12 @@ def explain_stage(stage: Stage, old: StageStatus | None, store: Store) -> dict[s
         old: Status of the run to compare with.
         store: Where that run lies.
     """
+    now = store.status(stage.id)
     facts: dict[str, Any] = {
         'id': stage.id,
         'title': stage.title,
         'kind': stage.kind,
-        'state': (store.status(stage.id).state if store.status(stage.id) else 'planned'),  # type: ignore[union-attr]
+        'state': 'planned' if now is None else now.state,
         'parents': stage.parents,
         'data': stage.data,
         'code': stage.code,

@@ -18,8 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from sfda_bench.plan.expand import Selection, make_plan
-from sfda_bench.plan.selectors import parse_method
 from sfda_bench.run.outcome import SealedStageError
 from sfda_bench.run.seal import calls, kernel
 from sfda_bench.run.seal.guard import Guard, GuardViolationError, landlock_available
@@ -544,17 +542,6 @@ def test_an_inherited_object_that_dies_closes_nothing_of_the_stage(world):
     for inherited in held:
         inherited.close()
     assert (found['got'], found.get('error')) == ('fine', None)
-
-
-def test_loader_workers_work_under_the_seal(bench):
-    """As a stage has them: forked from the fork server, not from a process of many threads."""
-    selection = Selection(['gta5_to_cityscapes'], None, [parse_method('bn_adapt[iters=3]')], None)
-    plan = make_plan(bench.suite, selection, bench.data_root, bench.store, workers=2)
-    assert plan.stages[plan.entries[0].stages[1]].config['train_dataloader']['num_workers'] == 2
-    summary = bench.run(plan)
-    assert summary.failures == [] and len(summary.written) == 1
-    record = json.loads(summary.written[0].read_text(encoding='utf-8'))
-    assert record['guard']['verdict'] in ('sealed', 'files only')
 
 
 def test_the_verdict_names_what_is_missing(world, monkeypatch):

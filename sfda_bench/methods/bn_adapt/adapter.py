@@ -80,7 +80,8 @@ class BNAdapt(Adapter):
                 self.get_buffer(f'source_var_{index}').copy_(variance)
             reset_statistics(self.student)
             self.started.fill_(True)
-        return int(layers[0].num_batches_tracked)  # type: ignore[arg-type]
+        tracked = layers[0].num_batches_tracked
+        return 0 if tracked is None else int(tracked)
 
     @torch.no_grad()
     def export_module(self) -> nn.Module:

@@ -41,6 +41,6 @@ class BNAdaptOnline(OnlineAdapter):
     @torch.no_grad()
     def _take_in(self, layer: nn.Module, inputs: tuple) -> None:
         variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), unbiased=False)
-        running_mean, running_variance = running_statistics(layer)  # type: ignore[arg-type]
+        running_mean, running_variance = running_statistics(layer)
         running_mean.lerp_(mean, self.momentum)
         running_variance.lerp_(variance, self.momentum)

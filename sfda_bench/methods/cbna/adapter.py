@@ -56,6 +56,6 @@ class CBNA(OnlineAdapter):
         if maps.numel() == maps.shape[1]:
             return  # the variance of one value is not defined: the source's statistics stay
         variance, mean = torch.var_mean(maps, dim=(0, 2, 3), unbiased=True)
-        running_mean, running_variance = running_statistics(layer)  # type: ignore[arg-type]
+        running_mean, running_variance = running_statistics(layer)
         running_mean.lerp_(mean, self.momentum)
         running_variance.lerp_(variance, self.momentum)

@@ -16,12 +16,13 @@ from typing import Any, Literal
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfda_bench.adapt.features import size_of
 from sfda_bench.adapt.online import OnlineAdapter
 from sfda_bench.errors import BenchError, require_known
 from sfda_bench.methods.cotta.views import mixed_labels, view_of, windowed
+from sfda_bench.networks.segmentor import Segmentor
 from sfda_bench.registry import MODELS
 
 
@@ -150,7 +151,7 @@ class CoTTA(OnlineAdapter):
         return view_of(images, scale, mirrored)
 
     def probabilities(
-        self, network: nn.Module, images: Tensor, scale: float = 1.0, mirrored: bool = False
+        self, network: Segmentor, images: Tensor, scale: float = 1.0, mirrored: bool = False
     ) -> Tensor:
         """Probabilities (1, K, H, W) of one view at the label's size, mirrored back.
 
@@ -158,12 +159,12 @@ class CoTTA(OnlineAdapter):
         """
 
         def logits(part: Tensor) -> Tensor:
-            return self.logits_of(network, part, size_of(part))  # type: ignore[arg-type]
+            return self.logits_of(network, part, size_of(part))
 
         view = self.view(images, scale, mirrored)
         whole = self.window is None or max(size_of(view)) <= self.window
         if whole and self.upsample_steps == 1:
-            found = self.logits_of(network, view)  # type: ignore[arg-type]
+            found = self.logits_of(network, view)
         else:
             found = windowed(logits, view, self.window, self.stride)
         found = self.resized(found, self.label_size).softmax(dim=1)

@@ -59,9 +59,8 @@ class HistoricalCategoryLoss(AdaptationLoss):
 
     def __init__(self, form: Form = 'code', **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.form: Form = require_known(  # type: ignore[assignment, unused-ignore]
-            'form of the agreement', form, ('code', 'paper')
-        )
+        require_known('form of the agreement', form, ('code', 'paper'))
+        self.form = form
 
     def value(
         self,

@@ -16,8 +16,9 @@ from sfda_bench import interrupts
 from sfda_bench.paths import REPOSITORY
 from sfda_bench.plan.model import Stage
 from sfda_bench.run.executors import Report
+from sfda_bench.run.temporary import short_sockets
 from sfda_bench.run.worker import EXIT_BUSY, stage_main
-from sfda_bench.store.runs import Store
+from sfda_bench.store.runs import State, Store
 
 POLL_SECONDS = 0.1
 #: An iteration at full size on a slow machine, and writing its checkpoint, take less.
@@ -51,6 +52,7 @@ class LocalExecutor:
     def run(self, stages: Sequence[Stage], store: Store, report: Report) -> None:
         """Run all stages; on an interrupt stop them, note it, and raise again."""
         os.environ.setdefault('OMP_NUM_THREADS', '1')
+        short_sockets()
         _show_package_to_server()
         context = multiprocessing.get_context('forkserver')
         context.set_forkserver_preload(['sfda_bench.run.preload'])
@@ -71,11 +73,11 @@ class LocalExecutor:
                 self._stop(running, store, report)
                 raise
 
-    def _note(self, store: Store, stage: Stage, state: str, reason: str, report: Report) -> None:
+    def _note(self, store: Store, stage: Stage, state: State, reason: str, report: Report) -> None:
         """Write a state that the stage's own process could not write."""
         status = store.status(stage.id)
         if status is not None:
-            status.state, status.reason = state, reason  # type: ignore[assignment]
+            status.state, status.reason = state, reason
             store.write(status)
         self._states[stage.id] = state
         report(stage, state, reason)

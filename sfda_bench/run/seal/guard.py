@@ -22,6 +22,7 @@ from sfda_bench.paths import PACKAGE
 from sfda_bench.run.seal import calls, kernel, namespaces
 from sfda_bench.run.seal.surroundings import within
 from sfda_bench.run.seal.watch import Bounds
+from sfda_bench.run.temporary import take_as_temporary
 
 SYSTEM = namespaces.SYSTEM
 DEVICES = ('/dev',)
@@ -84,6 +85,7 @@ class Guard:
         self.protected = list(dict.fromkeys(both))
         self.others = [str(Path(p).resolve()) for p in others]
         self.violations: list[str] = []
+        self.temporary: Path | None = None
         self.kernel = self.watched = False
         #: Takes the listener of the watched calls to whoever answers; ``None``: nobody does.
         self.hand_over: Callable[[int], None] | None = None
@@ -101,6 +103,13 @@ class Guard:
         self._check_overlap()
         for folder in self.writable:
             folder.mkdir(parents=True, exist_ok=True)
+
+    def grant_temporary(self, folder: Path) -> None:
+        """Temporary files go to ``folder``, which may be written."""
+        self.temporary = folder
+        self.names.append(str(folder))
+        self.writable.append(folder)
+        self._allowed = (*self._allowed, str(folder))
 
     def seal(self, apart: bool = False, why: str = 'not entered') -> dict[str, Any]:
         """Seal the process, for good.
@@ -124,7 +133,7 @@ class Guard:
             except OSError as error:
                 missing.append(f'{part} ({error.strerror or error})')
 
-        namespaces.own_temporary_folder(self.writable[0] / 'tmp')
+        take_as_temporary(self.temporary or self.writable[0] / 'tmp')
         put_on('environment', lambda: kernel.forget_environment(namespaces.kept_environment()))
         if apart:
             put_on('network', kernel.loopback_up)

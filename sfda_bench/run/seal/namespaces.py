@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -134,13 +133,3 @@ def _bind(path: Path, handle: int) -> None:
         path.touch()
     kernel.mount(source, str(path), None, kernel.BIND | kernel.RECURSIVE)
     os.close(handle)
-
-
-def own_temporary_folder(folder: Path) -> None:
-    """Point temporary files of this process and its children to ``folder``."""
-    import multiprocessing
-
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ['TMPDIR'] = os.environ['MPLCONFIGDIR'] = str(folder)
-    tempfile.tempdir = None
-    multiprocessing.current_process()._config.pop('tempdir', None)  # type: ignore[attr-defined]

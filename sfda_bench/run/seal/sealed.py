@@ -25,6 +25,7 @@ from sfda_bench.run.seal.guard import Guard
 from sfda_bench.run.seal.kernel import die_with_parent
 from sfda_bench.run.seal.surroundings import Surroundings
 from sfda_bench.run.seal.watch import Watcher
+from sfda_bench.run.temporary import short_folder
 
 Body = Callable[[], dict[str, Any]]
 
@@ -45,6 +46,12 @@ def run_sealed(guard: Guard, body: Body) -> dict[str, Any]:
     """
     judge(RuntimeError())  # what it imports cannot be read inside
     guard.prepare()
+    with short_folder() as folder:
+        guard.grant_temporary(folder)
+        return _run(guard, body)
+
+
+def _run(guard: Guard, body: Body) -> dict[str, Any]:
     sys.stdout.flush()
     sys.stderr.flush()
     said, say = os.pipe()
