@@ -14,11 +14,11 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import log_softmax
 
+from sfda_bench.adapt.entropy import TINY
 from sfda_bench.labels import IGNORE
 
 _PIECE = 1 << 12  # pixels whose result stays in the cache while the classes go by
 _LOSS_PIECE = 1 << 13
-TINY = 1e-5
 
 
 class Room:

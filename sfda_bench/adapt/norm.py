@@ -61,6 +61,13 @@ def running_statistics(layer: nn.Module) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
+def free_projections(backbone: nn.Module) -> None:
+    """Let the batch norm of a ResNet's projections be trained, where the network freezes it."""
+    for name, parameter in backbone.named_parameters():
+        if '.downsample.' in name:
+            parameter.requires_grad_(True)
+
+
 def reset_statistics(module: nn.Module) -> None:
     """Forget the running statistics."""
     for layer in statistics_layers(module):

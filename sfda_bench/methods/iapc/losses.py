@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sfda_bench.adapt.fused import TINY, confidences_and_labels, entropies
+from sfda_bench.adapt.fused import confidences_and_labels, entropies
 from sfda_bench.adapt.losses import AdaptationLoss, needed
 from sfda_bench.errors import require_known
 from sfda_bench.labels import IGNORE
@@ -50,12 +50,6 @@ def weighted_pixels(student: Tensor, labels: Tensor, class_weights: Tensor | Non
     if class_weights is None:
         return loss
     return loss * class_weights[torch.where(labels != IGNORE, labels, 0)]
-
-
-def entropy_pixels(student: Tensor) -> Tensor:
-    """Entropies ``-sum_k p_k ln(p_k + 1e-5)`` (N, H, W) alone."""
-    p = student.softmax(dim=1)
-    return -((p + TINY).log() * p).sum(dim=1)
 
 
 def feature_half(student: Tensor, similarity: Tensor) -> Tensor:
@@ -191,25 +185,3 @@ class PrototypeSymmetricLoss(AdaptationLoss):
             of_nearest = cross_entropy(logits, target, reduction='none')
         prediction = (of_nearest if weight is None else weight * of_nearest).mean()
         return prediction + feature_half(logits, needed(self, similarity=similarity))
-
-
-@MODELS.register_module()
-class OffsetEntropyLoss(AdaptationLoss):
-    """L_IM: entropy ``-sum_k p_k ln(p_k + 1e-5)`` in nats; reads no labels.
-
-    Takes by keyword ``entropy``, the map of :func:`pixel_terms`.
-    """
-
-    default_name = 'loss_entropy'
-
-    def value(
-        self,
-        logits: Tensor,
-        labels: Tensor | None = None,
-        weight: Tensor | None = None,
-        entropy: Tensor | None = None,
-    ) -> Tensor:
-        """Mean over all pixels."""
-        if entropy is None:
-            entropy = entropy_pixels(logits)
-        return (entropy if weight is None else weight * entropy).mean()

@@ -16,15 +16,9 @@ from torch import Tensor
 
 from sfda_bench.adapt.adapter import Adapter
 from sfda_bench.adapt.features import size_of
+from sfda_bench.adapt.norm import free_projections
 from sfda_bench.labels import IGNORE
 from sfda_bench.registry import MODELS
-
-
-def free_projections(backbone: Any) -> None:
-    """Let the batch norm of a ResNet's projections be trained."""
-    for name, parameter in backbone.named_parameters():
-        if '.downsample.' in name:
-            parameter.requires_grad_(True)
 
 
 @MODELS.register_module()

@@ -19,8 +19,8 @@ from sfda_bench.adapt.features import size_of
 from sfda_bench.adapt.fused import confidences_and_labels
 from sfda_bench.adapt.mean_teacher import MeanTeacherAdapter, TeacherMode
 from sfda_bench.adapt.mixing import paste
+from sfda_bench.adapt.norm import free_projections
 from sfda_bench.labels import IGNORE
-from sfda_bench.methods.ld.adapter import free_projections
 from sfda_bench.methods.ldbe.mixing import half_of_own_classes
 from sfda_bench.registry import MODELS
 

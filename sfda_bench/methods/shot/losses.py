@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sfda_bench.adapt.fused import TINY
+from sfda_bench.adapt.entropy import TINY
 from sfda_bench.adapt.losses import AdaptationLoss
 from sfda_bench.registry import MODELS
 
