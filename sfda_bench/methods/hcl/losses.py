@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, interpolate, log_softmax, normalize
+from torch.nn.functional import cross_entropy, interpolate, log_softmax, normalize, one_hot
 
 from sfda_bench.adapt.losses import AdaptationLoss, needed
 from sfda_bench.errors import BenchError, require_known
@@ -125,16 +125,26 @@ def instance_contrast(
         trust: (N, S) reliability r of the keys.
         temperature: Of the cosines.
     """
-    anchors = normalize(features.flatten(2), dim=1).transpose(1, 2)
-    scores = anchors @ normalize(keys.flatten(2), dim=1) / temperature
-    scores = scores + trust.log().unsqueeze(1)
-    number = scores.shape[-1]
-    own = torch.eye(number, dtype=torch.bool, device=scores.device)
-    normaliser = scores.masked_fill(own, float('-inf')).logsumexp(dim=2)
-    same = labels.unsqueeze(2) == key_labels.unsqueeze(1)
-    same = same & ~own & (labels != IGNORE).unsqueeze(2)
-    pulled = (scores * same).sum(dim=2) - same.sum(dim=2) * normaliser
-    return -(pulled.sum(dim=1) / number**2).mean()
+    anchors, keys = (normalize(maps.flatten(2), dim=1) for maps in (features, keys))
+    bonus = trust.log()
+    number = anchors.shape[-1]
+    # Of all pairs only the normaliser is needed; an anchor and the own key are no pair.
+    outside = bonus.unsqueeze(1).repeat(1, number, 1)
+    outside.diagonal(dim1=1, dim2=2).fill_(float('-inf'))
+    normaliser = torch.baddbmm(
+        outside, anchors.transpose(1, 2), keys, alpha=1 / temperature
+    ).logsumexp(dim=2)
+    # A sum over positives is a product with the sum of their keys.
+    members = one_hot(key_labels, 256).to(keys)
+    in_class = labels.unsqueeze(1)
+    partners = (keys @ members).gather(2, in_class.expand_as(anchors))
+    pulled = (anchors * partners).sum(dim=1) / temperature
+    pulled = pulled + (bonus.unsqueeze(1) @ members).gather(2, in_class).squeeze(1)
+    count = members.sum(dim=1).gather(1, labels)
+    own = (labels == key_labels).to(keys)
+    pulled = pulled - own * ((anchors * keys).sum(dim=1) / temperature + bonus)
+    pulled = pulled - (count - own) * normaliser
+    return -(pulled * (labels != IGNORE)).sum(dim=1).div(number**2).mean()
 
 
 @MODELS.register_module()
