@@ -21,7 +21,9 @@ def test_both_services_and_the_local_script_call_targets_that_exist():
     offered = set(github[True]['workflow_dispatch']['inputs']['tier']['options'])
     gitlab = yaml.safe_load((ROOT / '.gitlab-ci.yml').read_text())
     called = {job['variables']['TIER'] for job in gitlab.values() if 'extends' in job}
-    local = set(re.findall(r'^within [0-9]+ make ([a-z]+)', (ROOT / '.ci/run').read_text(), flags=re.M))
+    local = set(
+        re.findall(r'^within [0-9]+ make ([a-z]+)', (ROOT / '.ci/run').read_text(), flags=re.M)
+    )
     assert offered == called == TIERS | {'check', 'test'}
     assert {'check', 'test', 'pocket', 'posix'} == local
     assert offered | local | {'install'} <= TARGETS

@@ -46,9 +46,9 @@ class Parts:
         """N."""
         return len(self.inter)
 
-    def stacked(self) -> NDArray[np.float32]:
-        """(N, 2C) float32. Rounding to 24 bits is far below what a table shows."""
-        return np.concatenate([self.inter, self.union], axis=1).astype(np.float32)
+    def stacked(self) -> Floats:
+        """(N, 2C) float64: sums of counts are exact, so pages do not depend on the processor."""
+        return np.concatenate([self.inter, self.union], axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Comparison:
 
 
 @lru_cache(maxsize=8)
-def bootstrap_weights(images: int, samples: int = SAMPLES, seed: int = 0) -> NDArray[np.float32]:
+def bootstrap_weights(images: int, samples: int = SAMPLES, seed: int = 0) -> Floats:
     """(samples, images): how often each image is drawn; every row sums to ``images``.
 
     The same arguments give the same array, so that methods scored on the same images are
@@ -74,19 +74,19 @@ def bootstrap_weights(images: int, samples: int = SAMPLES, seed: int = 0) -> NDA
     draws = rng.integers(0, images, (samples, images), dtype=np.int32)
     draws += np.arange(0, samples * images, images, dtype=np.int32)[:, None]
     weights = np.bincount(draws.ravel(), minlength=samples * images)
-    out = weights.reshape(samples, images).astype(np.float32)
+    out = weights.reshape(samples, images).astype(np.float64)
     out.flags.writeable = False
     return out
 
 
-def _class_iou(sums: np.ndarray) -> NDArray[np.float32]:
+def _class_iou(sums: Floats) -> Floats:
     """(..., 2C) sums -> (..., C) IoU in percent, NaN where the union is empty."""
     classes = sums.shape[-1] // 2
     inter, union = sums[..., :classes], sums[..., classes:]
     if union.size and union.min() > 0:
-        return inter / union * np.float32(100)
+        return inter / union * 100.0
     with np.errstate(divide='ignore', invalid='ignore'):
-        return np.where(union > 0, inter / union, np.nan) * np.float32(100)
+        return np.where(union > 0, inter / union, np.nan) * 100.0
 
 
 def _row_mean(values: np.ndarray) -> Floats:
@@ -98,7 +98,7 @@ def _row_mean(values: np.ndarray) -> Floats:
     return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
-def bootstrap_all(parts: Sequence[Parts], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def bootstrap_all(parts: Sequence[Parts], weights: Floats) -> NDArray[np.float32]:
     """(R, B) mIoU in percent of R results on the same images, one matrix product a chunk.
 
     Classes that are empty in a sample are left out of its mean.
@@ -114,12 +114,12 @@ def bootstrap_all(parts: Sequence[Parts], weights: NDArray[np.float32]) -> NDArr
     return out
 
 
-def bootstrap_miou(parts: Parts, weights: NDArray[np.float32]) -> Floats:
+def bootstrap_miou(parts: Parts, weights: Floats) -> Floats:
     """(B,) mIoU in percent of each bootstrap sample."""
     return bootstrap_all([parts], weights)[0]
 
 
-def bootstrap_classes(parts: Parts, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def bootstrap_classes(parts: Parts, weights: Floats) -> Floats:
     """(B, C) class IoU in percent of each bootstrap sample, NaN where a class is empty."""
     return _class_iou(weights @ parts.stacked())
 
@@ -188,13 +188,13 @@ def paired_permutation(a: Parts, b: Parts, samples: int = SAMPLES, seed: int = 0
     """Two-sided p of 'the methods are exchangeable on every image' (swaps within images)."""
     same_images(a, b)
     rng = np.random.default_rng(seed)
-    swap = rng.integers(0, 2, (samples, a.images), dtype=np.int8).astype(np.float32)
+    swap = rng.integers(0, 2, (samples, a.images), dtype=np.int8).astype(np.float64)
     pixels_a, pixels_b = a.stacked(), b.stacked()
     moved = swap @ (pixels_b - pixels_a)
     first = _row_mean(_class_iou(pixels_a.sum(0) + moved))
     second = _row_mean(_class_iou(pixels_b.sum(0) - moved))
     observed = abs(miou(a) - miou(b))
-    # A hair of slack: float32 sums must not turn an exact tie into 'less extreme'.
+    # A hair of slack: rounding must not turn an exact tie into 'less extreme'.
     extreme = np.abs(first - second) >= observed - 1e-5
     return float((1 + extreme.sum()) / (1 + samples))
 

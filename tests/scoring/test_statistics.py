@@ -132,3 +132,15 @@ def test_different_images_cannot_be_paired():
     rng = np.random.default_rng(7)
     with pytest.raises(BenchError, match='same images'):
         S.paired_bootstrap(simulate(rng, 5), simulate(rng, 6))
+
+
+def test_bootstrap_sums_are_exact_whatever_order_a_processor_adds_in():
+    """Counts of full-size images pass 2**24, above which float32 rounds by the order of a sum."""
+    rng = np.random.default_rng(3)
+    inter = rng.integers(0, 2**21, (400, 3))
+    parts = S.Parts(inter, inter + rng.integers(1, 2**21, (400, 3)))
+    weights = S.bootstrap_weights(400, samples=50, seed=1)
+    found = S.bootstrap_classes(parts, weights)
+    drawn = weights.astype(np.int64)
+    assert (drawn @ parts.union).min() > 2**24
+    assert np.array_equal(found, (drawn @ parts.inter) / (drawn @ parts.union) * 100.0)
