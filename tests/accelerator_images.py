@@ -117,8 +117,9 @@ def label_stage(stage: dict[str, Any], device: torch.device, folder: Path) -> Wo
 
     model = ready(MODELS.build({**stage['adapter'], 'segmentor': network()}), device)
     writer = {**stage['writer'], 'out_dir': str(folder / 'artifacts')}
-    if 'easy_portion' in writer:
-        writer['easy_portion'] = 0.5  # of two images
+    # of two images: lists that are short
+    short = {'easy_portion': 0.5, 'parts': 2, 'part': 2}
+    writer.update({key: value for key, value in short.items() if key in writer})
     if 'thresholds' in writer:
         made_up = {'theta': [0.05] * CLASSES, 'tie_keep': [0.5] * CLASSES}
         rest = {'portion': 0.2, 'pixels': [1] * CLASSES, 'rare': []}
