@@ -147,6 +147,15 @@ def note(counter: Counter[str], what: str) -> None:
     counter[f'{what} at {where}'] += 1
 
 
+class Generator(torch.Generator):
+    """Random numbers: of the CPU for the simulated device, which cannot make its own."""
+
+    def __new__(cls, device: Any = 'cpu') -> torch.Generator:
+        """As torch's."""
+        simulated = torch.device(device).type == NAME
+        return super().__new__(cls, 'cpu' if simulated else device)
+
+
 _library: list[torch.library.Library] = []
 
 
@@ -157,6 +166,7 @@ def register() -> torch.device:
         library = torch.library.Library('_', 'IMPL')
         library.fallback(lambda func, *args, **kwargs: run(func, args, kwargs), 'PrivateUse1')
         _library.append(library)
+        torch.Generator = Generator
     return torch.device(NAME, 0)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfda_bench.adapt.adapter import Adapter
+from sfda_bench.adapt.host import bytes_of
 from sfda_bench.adapt.pseudo_label import LABELS_NAME, STATS_NAME, Writer
 from sfda_bench.registry import METRICS, MODELS
 
@@ -80,7 +81,7 @@ class LabelWriter(Writer):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Write one batch."""
         for sample in data_samples:
-            labels = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
+            labels = bytes_of(sample['pred_sem_seg']['data'].squeeze(0))
             path: Path = self.out_dir / LABELS_NAME / f'{sample["sample_id"]}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(labels).save(path)

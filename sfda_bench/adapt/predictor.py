@@ -59,6 +59,8 @@ class ProbabilityPredictor(Adapter):
         sizes = [shape if self.at == 'input' else tuple(s.ori_shape) for s in samples]
         for size in set(sizes):
             which = [index for index, found in enumerate(sizes) if found == size]
-            for index, maps in zip(which, self.probabilities(inputs[which], size), strict=True):
+            # no list as an index, which on a GPU is a copy to it
+            images = inputs if len(which) == len(sizes) else torch.stack([inputs[i] for i in which])
+            for index, maps in zip(which, self.probabilities(images, size), strict=True):
                 samples[index].set_data({'probabilities': maps})
         return samples

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from sfda_bench.adapt.host import bytes_of, class_counts
 from sfda_bench.adapt.selection import (
     IGNORE,
     rare_classes,
@@ -129,17 +130,19 @@ class ThresholdWriter(Writer):
         for sample in data_samples:
             maps = sample.pop('probabilities')
             if self.prior is not None:
+                self.prior = self.prior.to(maps.device)
                 maps = with_prior(maps, self.prior)
             if self.histogram is None or self.pixels is None:
                 self.histogram = ConfidenceHistogram(len(maps), self.stride, self.rows, maps.device)
                 self.pixels = torch.zeros(len(maps), dtype=torch.int64, device=maps.device)
             _, labels = self.histogram.update(maps)
-            self.pixels += torch.bincount(labels, minlength=len(maps))
+            self.pixels += class_counts(labels, len(maps))
             self.results.append(sample['sample_id'])
 
     def evaluate(self, size: int) -> dict:
         """Sum over all processes first."""
         if self.histogram is not None and self.pixels is not None:
+            self.histogram.check()
             all_reduce(self.histogram.counts)
             all_reduce(self.pixels)
         return super().evaluate(size)
@@ -225,15 +228,21 @@ class PseudoLabelWriter(Writer):
     def label(self, maps: Tensor, seed: int) -> Tensor:
         """Labels (H, W) of probabilities (C, H, W)."""
         if self.prior is not None:
+            self.prior = self.prior.to(maps.device)
             maps = with_prior(maps, self.prior)
-        theta = self.theta.to(maps.device)
+        self.theta = theta = self.theta.to(maps.device)
         if self.rule == 'lrent':
             soft, kept = soft_labels(maps, theta, self.alpha)
             return torch.where(kept, soft.argmax(dim=0), IGNORE)
         labels = select_labels(maps, theta)
         if self.ties == 'thin':
-            labels = thin_ties(labels, maps, theta, self.tie_keep.to(maps.device), seed)
+            self.tie_keep = self.tie_keep.to(maps.device)
+            labels = thin_ties(labels, maps, theta, self.tie_keep, seed)
         return labels
+
+    def on_host(self, labels: Tensor, sample: dict) -> NDArray[np.uint8]:
+        """The labels, and what else of the sample a writer needs: the one copy of an image."""
+        return bytes_of(labels)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Label one batch."""
@@ -244,7 +253,7 @@ class PseudoLabelWriter(Writer):
             maps = sample.pop('probabilities')
             if len(maps) != len(self.theta):
                 raise BenchError(f'{len(self.theta)} thresholds', f'{len(maps)}, one a class')
-            labels = self.label(maps, zlib.crc32(name.encode())).cpu().numpy().astype(np.uint8)
+            labels = self.on_host(self.label(maps, zlib.crc32(name.encode())), sample)
             path = folder / f'{name}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(labels).save(path)

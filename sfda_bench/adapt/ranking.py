@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfda_bench.adapt.discriminator import self_information
+from sfda_bench.adapt.host import fetched
 from sfda_bench.adapt.pseudo_label import LABELS_NAME, Writer
 from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError, require_known
@@ -25,9 +26,9 @@ TRAIN_IDS = 19
 RARE = (3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17)
 
 
-def ranking_score(probabilities: Tensor) -> float:
-    """Mean self-information over classes and pixels of (C, H, W)."""
-    return float(self_information(probabilities, dim=0).mean())
+def ranking_score(probabilities: Tensor) -> Tensor:
+    """Mean self-information over classes and pixels of (C, H, W), a scalar of its device."""
+    return self_information(probabilities, dim=0).mean()
 
 
 def normaliser(classes: Sequence[int], kind: Normalisation) -> float:
@@ -93,11 +94,11 @@ class EntropyRankWriter(Writer):
                     f'{TRAIN_IDS}, the train ids of which it counts the rare ones',
                     'rank with normalisation=none',
                 )
-            labels = maps.argmax(dim=0)
-            classes = torch.unique(labels).tolist()
-            score = ranking_score(maps) * normaliser(classes, self.normalisation)
-            image = Image.fromarray(labels.cpu().numpy().astype(np.uint8))
-            image.save(folder / f'{sample["sample_id"]}.png')
+            found = maps.argmax(dim=0).to(torch.uint8), ranking_score(maps)
+            labels, information = fetched(*found)
+            classes = np.unique(labels).tolist()
+            score = float(information) * normaliser(classes, self.normalisation)
+            Image.fromarray(labels).save(folder / f'{sample["sample_id"]}.png')
             self.results.append((sample['sample_id'], score))
 
     def compute_metrics(self, results: list) -> dict[str, float]:

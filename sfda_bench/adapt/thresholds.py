@@ -8,7 +8,7 @@ images; the sort is its reference in the tests.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sfda_bench.adapt.fused import Room, largest
+from sfda_bench.adapt.host import class_counts
 from sfda_bench.errors import BenchError, require_known
 
 Policy = Literal['class', 'global']
@@ -150,6 +151,7 @@ class ConfidenceHistogram:
         self.images = 0
         #: Histograms (C * bins,), int64; may be changed in place.
         self.counts = torch.zeros(classes * BINS, dtype=torch.int64, device=device)
+        self._sound = torch.ones((), dtype=torch.bool, device=device)
         self._room = Room()
 
     def update(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,45 +178,67 @@ class ConfidenceHistogram:
         starts = range(self.images % self.rows * band, height, self.rows * band)
         return [(row * width, min(row + band, height) * width) for row in starts]
 
-    def add(self, confidence: Tensor, labels: Tensor) -> None:
+    def add(self, confidence: Tensor, labels: Tensor, kept: Tensor | None = None) -> None:
         """Add confidences with their labels, tensors of one shape: one image, in raster order.
+
+        On a device this does not wait, so that what it refuses is refused by :meth:`check`.
+
+        Args:
+            confidence: In [0, 1].
+            labels: Below C.
+            kept: Which of them to add, bool; ``None``: all.
 
         Raises:
             BenchError: A confidence is not a number, or a label is none of the classes.
         """
         confidence, labels = confidence.flatten(), labels.flatten()
-        if self.counts.device.type == 'cpu':
-            table = self.counts.view(self.classes, BINS).numpy()
-            sound = _count(confidence.float().numpy(), labels.numpy(), self.stride, table)
+        if self.counts.device.type != 'cpu':
+            self._sound &= self._scatter(confidence, labels, kept)
         else:
-            sound = self._scatter(confidence, labels)
-        if not sound:
+            if kept is not None:
+                confidence, labels = confidence[kept], labels[kept]
+            table = self.counts.view(self.classes, BINS).numpy()
+            if not _count(confidence.float().numpy(), labels.numpy(), self.stride, table):
+                self._sound.fill_(False)
+            self.check()
+
+    def check(self) -> None:
+        """Refuse what was added if not all of it could be.
+
+        Raises:
+            BenchError: See :meth:`add`.
+        """
+        if not bool(self._sound):
             raise BenchError(
                 'a confidence that is not a number, or a label that is no class',
                 f'probabilities in [0, 1], labels below {self.classes}',
             )
 
-    def _scatter(self, confidence: Tensor, labels: Tensor) -> bool:
-        """As :func:`_count`, with tensor operations, on any device."""
+    def _scatter(self, confidence: Tensor, labels: Tensor, kept: Tensor | None = None) -> Tensor:
+        """As :func:`_count`, with tensor operations that never wait; nothing is added if False."""
         sound = (confidence == confidence) & (labels >= 0) & (labels < self.classes)
-        if not bool(sound.all()):
-            return False
+        labels = torch.where(sound, labels.long(), 0)
+        confidence = torch.where(sound, confidence, 0.0)
+        added = sound.all().expand(len(labels))
+        added = added if kept is None else added & kept
         if self.stride > 1:
-            chosen = torch.cat(list(self._strided(labels)))
-            confidence, labels = confidence[chosen], labels[chosen]
-        index = bin_of(confidence).add_(labels.long() * BINS)
-        self.counts.scatter_add_(0, index, torch.ones_like(index))
-        return True
-
-    def _strided(self, labels: Tensor) -> Iterator[Tensor]:
-        for index in range(self.classes):
-            yield torch.nonzero(labels == index).flatten()[:: self.stride]
+            # by class and in order of the raster; what is not added comes last, as a class more
+            labels, order = torch.where(added, labels, self.classes).sort(stable=True)
+            counts = class_counts(labels, self.classes + 1)
+            first = counts.cumsum(0) - counts
+            place = torch.arange(len(labels), device=labels.device) - first[labels]
+            added = (labels < self.classes) & (place % self.stride == 0)
+            confidence, labels = confidence[order], labels.clamp(max=self.classes - 1)
+        index = bin_of(confidence).add_(labels * BINS)
+        self.counts.scatter_add_(0, index, added.long())
+        return sound.all()
 
     def thresholds(
         self, portion: float, policy: Policy = 'class', rounding: Rounding = 'floor'
     ) -> ClassThresholds:
         """Thresholds at most 6.1e-5 below the exact ones; see :func:`exact_thresholds`."""
         require_known('threshold policy', policy, ('class', 'global'))
+        self.check()
         table = self.counts.view(self.classes, BINS).cpu().numpy()
         # one list a class, or the pooled list for every class
         lists = [table.sum(axis=0)] * self.classes if policy == 'global' else list(table)

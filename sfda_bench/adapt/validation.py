@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from sfda_bench.adapt.adapter import Adapter
+from sfda_bench.adapt.host import fetched
 from sfda_bench.adapt.pseudo_label import Writer
 from sfda_bench.registry import METRICS, MODELS
 from sfda_bench.scoring.candidates import Evidence
@@ -84,7 +85,7 @@ class StatisticsWriter(Writer):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Reduce one batch."""
         for sample in data_samples:
-            logits, mirrored = (sample.pop(key).cpu().numpy() for key in ('logits', 'mirrored'))
+            logits, mirrored = fetched(*(sample.pop(key) for key in ('logits', 'mirrored')))
             chosen = sampled_pixels(logits.shape[1], logits.shape[2], self.pixels)
             self.results.append(
                 (

@@ -1,5 +1,5 @@
 """Imports every registered module of this room (registry location)."""
 
-from sfda_bench.data import datasets, pseudo, sampler, stream, transforms
+from sfda_bench.data import datasets, packing, pseudo, sampler, stream, transforms
 
-__all__ = ['datasets', 'pseudo', 'sampler', 'stream', 'transforms']
+__all__ = ['datasets', 'packing', 'pseudo', 'sampler', 'stream', 'transforms']

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
+from sfda_bench.adapt.host import bytes_of
 from sfda_bench.atomic import write_with
 from sfda_bench.labels import IGNORE
 from sfda_bench.registry import METRICS
@@ -95,7 +96,7 @@ class ConfusionMetric(BaseMetric):
 
 def _map_of(entry: Any) -> np.ndarray:
     data = entry['data'] if isinstance(entry, dict) else entry.data
-    return data.squeeze(0).cpu().numpy().astype(np.uint8)
+    return bytes_of(data.squeeze(0))
 
 
 def _save_png(path: Path, labels: np.ndarray) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from sfda_bench.adapt.host import bytes_of
 from sfda_bench.adapt.pseudo_label import Writer
 from sfda_bench.registry import METRICS
 from sfda_bench.store.filenames import PREDICTIONS
@@ -26,7 +26,7 @@ class StreamWriter(Writer):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Write one batch."""
         for sample in data_samples:
-            labels = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
+            labels = bytes_of(sample['pred_sem_seg']['data'].squeeze(0))
             name = f'{PREDICTIONS}/{sample["sample_id"]}.png'
             path = self.out_dir / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -49,6 +49,7 @@ class ProtocolSegmentor(BaseTTAModel):
         self.aux: Any = head[0] if isinstance(head, nn.ModuleList) else head
         if not self.options.get('aux_weight'):
             self.aux = None
+        self._factors: Tensor | None = None
         # checkpoints are of the segmentor alone
         self.register_load_state_dict_pre_hook(_prefix)
 
@@ -155,7 +156,11 @@ class ProtocolSegmentor(BaseTTAModel):
             return logits
         found = logits.softmax(dim=1)
         factors = self.options.get('rescale')
-        return found * found.new_tensor(factors).view(1, -1, 1, 1) if factors else found
+        if not factors:
+            return found
+        if self._factors is None:  # once: a copy to the device
+            self._factors = torch.tensor(factors, dtype=found.dtype).to(found.device)
+        return found * self._factors.view(1, -1, 1, 1)
 
     def _enlarged(self, maps: Tensor, size: Size, label: Size) -> Tensor:
         """Maps at the label's size, at once or by way of the input's."""

@@ -114,7 +114,7 @@ def test_pipeline(protocol: InferenceProtocol, task: str) -> list[Config]:
     """
     size = protocol.size_by_task.get(task, protocol.size)
     on_tensor = protocol.resize is not None and protocol.resize.on_tensor
-    ends = [*_labels(protocol), {'type': 'PackSegInputs', 'meta_keys': META_KEYS}]
+    ends = [*_labels(protocol), {'type': 'PackForTest', 'meta_keys': META_KEYS}]
     several = len(protocol.scales) > 1 or len(protocol.view_sizes) > 1 or protocol.flip
     if several and not on_tensor:
         return [{'type': 'LoadImage'}, _views(protocol, task, size, ends)]

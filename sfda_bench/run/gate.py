@@ -65,10 +65,11 @@ class FewImages:
     Args:
         config: The gate stage's config.
         images: How many images, spread evenly over the set.
+        device: Where they are predicted; ``None``: on a GPU if there is one.
     """
 
-    def __init__(self, config: Any, images: int) -> None:
-        self.config, self.images = config, images
+    def __init__(self, config: Any, images: int, device: torch.device | None = None) -> None:
+        self.config, self.images, self.device = config, images, device
         self.state = read_file(config.load_from)
 
     def __call__(self, variant: Variant) -> float:
@@ -84,8 +85,8 @@ class FewImages:
         whole = self.config.model.to_dict()  # a protocol of its own wraps the segmentor
         model = MODELS.build(ConfigDict({**whole, 'module': plain} if 'module' in whole else plain))
         model.load_state_dict(self.state['state_dict'])
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        model.to(device).eval()
+        gpu = 'cuda' if torch.cuda.is_available() else 'cpu'
+        model.to(self.device or gpu).eval()
         evaluator = self.config.test_evaluator.to_dict()
         evaluator.update(out_file=None, save_predictions=None)
         if variant.prediction_map:

@@ -70,7 +70,7 @@ def test_case_s1_classes_with_few_pixels_get_no_label():
     assert first.nearest(with_one(FEATURES), 1).tolist()[-1] != 1
     assert labels.tolist() == [0, 2, 0, 2, 2, 0]
     with pytest.raises(BenchError, match='min_count'):
-        first.nearest(with_one(FEATURES), 3)
+        first.require(3)
 
 
 def test_pieces_give_what_the_whole_gives():

@@ -92,7 +92,7 @@ def test_one_plain_view_whatever_the_protocol_has(bench):
         other = replace(setup, inference=load_inference(name))
         kinds = [step['type'] for step in validate.image_pipeline(other)]
         resized = ['ResizeTo'] if name != 'crst_test_0912f' else []
-        assert kinds == ['LoadImage', *resized, 'PackSegInputs'], name
+        assert kinds == ['LoadImage', *resized, 'PackForTest'], name
 
 
 # --- it cannot see a label ----------------------------------------------------------------------

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from sfda_bench.adapt.host import fetched
 from sfda_bench.adapt.pseudo_label import LABELS_NAME, STATS_NAME, Writer
 from sfda_bench.data.pseudo import LEVELS
 from sfda_bench.labels import IGNORE
@@ -60,14 +62,15 @@ class PredictionWriter(Writer):
         for sample in data_samples:
             maps = sample.pop('probabilities')
             confidence, labels = maps.max(dim=0)
-            steps = (confidence.double() * LEVELS).round().cpu().numpy().astype(np.uint16)
-            bytes_ = labels.cpu().numpy().astype(np.uint8)
-            for folder, values in ((LABELS_NAME, bytes_), (CONFIDENCE_NAME, steps)):
+            steps = (confidence.double() * LEVELS).round().to(torch.int32)
+            bytes_, levels, mean = fetched(labels.to(torch.uint8), steps, confidence.mean())
+            words = levels.astype(np.uint16)
+            for folder, values in ((LABELS_NAME, bytes_), (CONFIDENCE_NAME, words)):
                 path = self.out_dir / folder / f'{sample["sample_id"]}.png'
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(values).save(path)
             counts = np.bincount(bytes_.ravel(), minlength=len(maps))
-            self.results.append((sample['sample_id'], counts, float(confidence.mean())))
+            self.results.append((sample['sample_id'], counts, float(mean)))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Write the pixels of each class and the mean confidence."""

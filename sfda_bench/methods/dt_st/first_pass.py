@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
+from sfda_bench.adapt.host import fetched
 from sfda_bench.adapt.pseudo_label import STATS_NAME, Writer
 from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError
@@ -62,13 +64,14 @@ class CandidateWriter(Writer):
             found = sample.pop('probabilities')
             self.classes = len(found)
             small = found[:, :: self.reduce, :: self.reduce]
-            confidence, labels = small.max(dim=0)
+            best, classes = small.max(dim=0)
+            labels, confidence = fetched(classes.to(torch.uint8), best.float())
             name, size = sample['sample_id'], (int(found.shape[1]), int(found.shape[2]))
             self.maps[name] = (
                 str(sample['img_path']),
                 size,
-                labels.cpu().numpy().astype(np.uint8),
-                confidence.float().cpu().numpy(),
+                labels,
+                confidence,
             )
             self.results.append(name)
 

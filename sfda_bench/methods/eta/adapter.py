@@ -25,20 +25,17 @@ from sfda_bench.registry import MODELS
 
 def average_prediction(
     mean: Tensor | None, probabilities: Tensor, chosen: Tensor, momentum: float = 0.9
-) -> Tensor | None:
+) -> Tensor:
     """The average prediction (C,) after a batch.
 
     Args:
         mean: (C,) before it; ``None`` at the beginning.
         probabilities: (N, C, H, W).
-        chosen: (N, H, W) bool, the pixels that enter it; without any it stays as it is.
+        chosen: (N, H, W) bool, the pixels that enter it, one or more.
         momentum: Share of the old average.
     """
-    count = chosen.sum()
-    new = (probabilities * chosen.unsqueeze(1)).sum(dim=(0, 2, 3)) / count.clamp(min=1)
-    if mean is None:
-        return new if bool(count) else None
-    return torch.where(count > 0, momentum * mean + (1.0 - momentum) * new, mean)
+    new = (probabilities * chosen.unsqueeze(1)).sum(dim=(0, 2, 3)) / chosen.sum()
+    return new if mean is None else momentum * mean + (1.0 - momentum) * new
 
 
 @MODELS.register_module()
@@ -78,16 +75,18 @@ class ETA(OnlineAdapter):
     def objective(self, images: Tensor, logits: Tensor) -> dict[str, Tensor]:
         """Weighted entropy of the chosen pixels at the head's resolution; none: no loss."""
         entropy, probabilities = EntropyAndProbability.apply(logits)
-        chosen = self.choose(entropy.detach(), probabilities.detach())
+        probabilities = probabilities.detach()
+        chosen = self.choose(entropy.detach(), probabilities)
         # Whether to step is decided here and waits for the device, once an image, as the
         # prediction that is written does.
         if not bool(chosen.any()):
             return {}
+        self.mean = average_prediction(self.mean, probabilities, chosen, self.momentum)
         return self.term('entropy', logits, entropy=entropy, chosen=chosen)
 
     @torch.no_grad()
     def choose(self, entropy: Tensor, probabilities: Tensor) -> Tensor:
-        """Which pixels count, (N, H, W) bool; the average takes them in.
+        """Which pixels count, (N, H, W) bool.
 
         Args:
             entropy: (N, H, W) in nats.
@@ -98,5 +97,4 @@ class ETA(OnlineAdapter):
         if self.mean is not None:
             alike = cosine_similarity(probabilities, self.mean.view(1, -1, 1, 1), dim=1)
             chosen = chosen & (alike.abs() < self.similarity)
-        self.mean = average_prediction(self.mean, probabilities, chosen, self.momentum)
         return chosen

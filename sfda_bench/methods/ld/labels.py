@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sfda_bench.adapt.features import size_of
+from sfda_bench.adapt.host import class_counts
 from sfda_bench.adapt.norm import set_norm_mode
 from sfda_bench.adapt.predictor import ProbabilityPredictor
 from sfda_bench.adapt.pseudo_label import (
@@ -56,7 +57,9 @@ class OwnStatisticsPredictor(ProbabilityPredictor):
         return self.resized(logits, size).softmax(dim=1)
 
 
-def every_nth_sorted(confidence: Tensor, labels: Tensor, step: int = 5) -> tuple[Tensor, Tensor]:
+def every_nth_sorted(
+    confidence: Tensor, labels: Tensor, step: int = 5
+) -> tuple[Tensor, Tensor, Tensor]:
     """Every ``step``-th confidence of each class, in ascending order from its least.
 
     Args:
@@ -65,15 +68,14 @@ def every_nth_sorted(confidence: Tensor, labels: Tensor, step: int = 5) -> tuple
         step: 1 keeps all.
 
     Returns:
-        Confidences and labels of those kept.
+        Confidences and labels in that order, and which of them are kept (P,).
     """
     order = confidence.argsort()
     order = order[labels[order].argsort(stable=True)]  # by class, then by confidence
     confidence, labels = confidence[order], labels[order]
     place = torch.arange(len(labels), device=labels.device)
     first = torch.searchsorted(labels.contiguous(), labels.contiguous())
-    kept = (place - first) % step == 0
-    return confidence[kept], labels[kept]
+    return confidence, labels, (place - first) % step == 0
 
 
 @METRICS.register_module()
@@ -108,7 +110,7 @@ class SortedThresholdWriter(ThresholdWriter):
                 self.histogram = ConfidenceHistogram(len(maps), device=maps.device)
                 self.pixels = torch.zeros(len(maps), dtype=torch.int64, device=maps.device)
             confidence, labels = (found.flatten() for found in maps.max(dim=0))
-            self.pixels += torch.bincount(labels, minlength=len(maps))
+            self.pixels += class_counts(labels, len(maps))
             self.histogram.add(*every_nth_sorted(confidence, labels, self.stride))
             self.results.append(sample['sample_id'])
 
@@ -189,6 +191,7 @@ class UnionLabelWriter(PseudoLabelWriter):
 
     def label(self, maps: Tensor, seed: int) -> Tensor:
         """Labels (H, W) of probabilities (C, H, W)."""
+        self.theta = self.theta.to(maps.device)
         by_class, by_image = exceeding(
             maps, self.theta, self.content['portion'], self.selection, self.legacy_zero_index
         )

@@ -79,6 +79,7 @@ class SAR(OnlineAdapter):
                 f'SAR that excludes {", ".join(exclude)}', 'layers that are left to train'
             )
         self.average: Tensor | None = None
+        self._average = 0.0  # its value, on the host
 
     def reset(self) -> None:
         """As the base, and forget the average of the loss."""
@@ -117,17 +118,19 @@ class SAR(OnlineAdapter):
         self, loss: Tensor, entropy: Tensor, kept: Tensor, optim_wrapper: OptimWrapper
     ) -> None:
         """Step by the gradients at hand; return to the source if it is time."""
+        old = entropy if self.average is None else self.average
+        new = self.momentum * old + (1.0 - self.momentum) * entropy
         # Once an image this waits for the device, as the prediction that is written does.
-        found = bool(kept.any())
+        any_, value = torch.stack([kept.any().double(), new.double()]).tolist()
+        found = bool(any_)
         if found or self.form == 'official':
             optim_wrapper.step()
             self.loss_value = loss
             self._after_step()
         optim_wrapper.zero_grad()
         if found:
-            old = entropy if self.average is None else self.average
-            self.average = self.momentum * old + (1.0 - self.momentum) * entropy
-        if self.average is not None and float(self.average) < self.reset_below:
+            self.average, self._average = new, value
+        if self.average is not None and self._average < self.reset_below:
             self._return()
 
     @torch.no_grad()

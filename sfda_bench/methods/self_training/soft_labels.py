@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfda_bench.adapt.host import fetched
 from sfda_bench.adapt.predictor import ProbabilityPredictor
 from sfda_bench.adapt.pseudo_label import PseudoLabelWriter
 from sfda_bench.atomic import write_with
@@ -87,13 +88,12 @@ class SoftLabelWriter(PseudoLabelWriter):
     def __init__(self, out_dir: str, thresholds: str, alpha: float = 0.25) -> None:
         super().__init__(out_dir, thresholds, rule='lrent', alpha=alpha)
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Write one batch."""
-        for sample in data_samples:
-            logs = sample.pop(ARRAY).cpu().numpy()
-            path = self.out_dir / SOFT_NAME / f'{sample["sample_id"]}.npz'
-            write_with(path, functools.partial(_save, logs=logs))
-        super().process(data_batch, data_samples)
+    def on_host(self, labels: Tensor, sample: dict) -> np.ndarray:
+        """The labels; the soft ones are written."""
+        hard, logs = fetched(labels.to(torch.uint8), sample.pop(ARRAY))
+        path = self.out_dir / SOFT_NAME / f'{sample["sample_id"]}.npz'
+        write_with(path, functools.partial(_save, logs=logs))
+        return hard
 
 
 def _save(path: Path, logs: np.ndarray) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
+from sfda_bench.adapt.host import fetched
 from sfda_bench.adapt.pseudo_label import Writer
 from sfda_bench.atomic import write_text
 from sfda_bench.data.cbst import class_balanced_score, select_by_score
@@ -74,7 +76,8 @@ class BalancedScoreWriter(Writer):
         """Score one batch."""
         for sample in data_samples:
             maps = sample.pop('probabilities')
-            confidence, labels = (t.cpu().numpy() for t in maps.max(dim=0))
+            best, classes = maps.max(dim=0)
+            confidence, labels = fetched(best, classes.to(torch.uint8))
             score = class_balanced_score(labels, confidence, len(maps))
             self.results.append((sample['sample_id'], score))
 

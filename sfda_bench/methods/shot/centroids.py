@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from sfda_bench.adapt.host import class_counts
 from sfda_bench.errors import BenchError, DataError
 
 #: Added to the mass of a class before it divides.
@@ -59,7 +60,7 @@ class Centroids:
         """
         self.sums += (weights @ features.t()).double()
         self.mass += weights.sum(dim=1, dtype=torch.float64)
-        self.counts += torch.bincount(labels, minlength=len(self.counts))
+        self.counts += class_counts(labels, len(self.counts))
 
     @property
     def means(self) -> Tensor:
@@ -71,17 +72,22 @@ class Centroids:
 
         Args:
             features: Of unit length.
-            min_count: Only classes with more pixels than that take part.
-
-        Raises:
-            BenchError: No class has as many.
+            min_count: Only classes with more pixels than that take part; see :meth:`require`.
         """
         allowed = self.counts > min_count
-        if not bool(allowed.any()):
-            raise BenchError(f'no class with more than {min_count} pixels', 'a lower min_count')
         directions = normalize(self.means, dim=1).to(features)
         cosine = directions @ features
         return cosine.masked_fill_(~allowed.unsqueeze(1), float('-inf')).argmax(dim=0)
+
+    def require(self, min_count: int) -> Centroids:
+        """Itself; waits for the host, so once and not for every image.
+
+        Raises:
+            BenchError: No class has more pixels than ``min_count``.
+        """
+        if not bool((self.counts > min_count).any()):
+            raise BenchError(f'no class with more than {min_count} pixels', 'a lower min_count')
+        return self
 
     def save(self, path: Path) -> None:
         """Write a ``.npz`` file."""

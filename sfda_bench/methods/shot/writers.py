@@ -11,6 +11,7 @@ from mmengine.dist import all_reduce
 from PIL import Image
 from torch import Tensor
 
+from sfda_bench.adapt.host import class_counts, fetched
 from sfda_bench.adapt.pseudo_label import LABELS_NAME, STATS_NAME, Writer
 from sfda_bench.errors import BenchError
 from sfda_bench.labels import IGNORE
@@ -37,7 +38,7 @@ class CentroidWriter(Writer):
         self, out_dir: str, centroids: str | None = None, min_count: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(out_dir, **kwargs)
-        self.first = None if centroids is None else Centroids.load(centroids)
+        self.first = None if centroids is None else Centroids.load(centroids).require(min_count)
         self.min_count = min_count
         self.gathered: Centroids | None = None
 
@@ -86,7 +87,7 @@ class CentroidLabelWriter(Writer):
 
     def __init__(self, out_dir: str, centroids: str, min_count: int = 0, **kwargs: Any) -> None:
         super().__init__(out_dir, **kwargs)
-        self.centroids, self.min_count = Centroids.load(centroids), min_count
+        self.centroids, self.min_count = Centroids.load(centroids).require(min_count), min_count
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Label one batch."""
@@ -95,15 +96,15 @@ class CentroidLabelWriter(Writer):
             features = with_one(maps.flatten(1))
             self.centroids = self.centroids.to(features.device)
             labels = self.centroids.nearest(features, self.min_count).view(maps.shape[1:])
-            predicted = torch.bincount(probabilities.argmax(dim=0).flatten(), minlength=IGNORE)
-            counts = torch.bincount(labels.flatten(), minlength=IGNORE)
+            predicted = class_counts(probabilities.argmax(dim=0), IGNORE)
+            counts = class_counts(labels, IGNORE)
             shape = (int(sample['ori_shape'][0]), int(sample['ori_shape'][1]))
-            large = nearest(labels.unsqueeze(0), shape)[0].cpu().numpy().astype(np.uint8)
+            enlarged = nearest(labels.unsqueeze(0), shape)[0].to(torch.uint8)
+            large, *found = fetched(enlarged, predicted, counts)
             path = self.out_dir / LABELS_NAME / f'{sample["sample_id"]}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(large).save(path)
-            found = np.stack([predicted.cpu().numpy(), counts.cpu().numpy()])
-            self.results.append((sample['sample_id'], found))
+            self.results.append((sample['sample_id'], np.stack(found)))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Write how many pixels each class has, and warn of classes that have none."""
