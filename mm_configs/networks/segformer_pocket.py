@@ -14,8 +14,9 @@ network = dict(
     align_corners=False,
     num_classes=19,
     inference=['pocket'],
-    # refuses methods that move batch-norm statistics
+    # methods that move batch-norm statistics are skipped
     lacks=['batch_norm'],
+    norms='layer norm in the encoder, group norm in the head',
     source=dict(
         iters=2000,
         batch_size=4,
