@@ -11,6 +11,7 @@ card = dict(
         'Statistics are the plain average over mini-batches of one pass over the target images.',
     ],
 )
+needs = ['batch_norm']
 stages = [
     dict(
         name='adapt',

@@ -20,6 +20,7 @@ card = dict(
         'normalises, while running statistics follow it unused.',
     ],
 )
+needs = ['batch_norm']
 stages = [
     dict(
         name='stream',

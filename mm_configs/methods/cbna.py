@@ -22,6 +22,7 @@ card = dict(
         'accumulates.',
     ],
 )
+needs = ['batch_norm']
 stages = [
     dict(
         name='stream',

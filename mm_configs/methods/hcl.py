@@ -130,6 +130,7 @@ profiles = dict(
             _short,
             iters=60,
             adapter=dict(small_pixels=256, hidden=64, projection=32),
+            overrides=dict(segformer_pocket=dict(adapter=dict(feature_layer='head_input'))),
             pack=dict(base_size=(240, 120), crop_size=(64, 128), clean_size=(192, 96)),
         ),
     ),

@@ -28,6 +28,7 @@ card = dict(
         'batches, as published, in every profile; in the short ones 50 batches of 4.',
     ],
 )
+needs = ['batch_norm']
 stages = [
     dict(
         name='adapt',

@@ -26,6 +26,7 @@ card = dict(
         'All layers with running statistics; scope="backbone" is the rule of the paper.',
     ],
 )
+needs = ['batch_norm']
 stages = [
     dict(
         name='stream',

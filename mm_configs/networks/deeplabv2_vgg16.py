@@ -4,6 +4,7 @@ _base_ = './deeplabv2_r101.py'
 network = dict(
     name='deeplabv2_vgg16',
     title='DeepLabV2 (VGG16)',
+    lacks=['batch_norm'],
     source=dict(
         init=dict(
             checkpoint='weights/vgg16_caffe.pth',

@@ -41,7 +41,9 @@ The pocket suite renders its own small street scenes and runs on a CPU in minute
 seeing that every part works, comparing code before and after a change, finding a method that
 collapses. **Not good for**: any statement about a method's accuracy on real images. Its networks
 are tiny and trained for a minute, its domain gap is drawn by hand, its validation sets are small;
-the order of methods here does not predict their order on GTA5 or Cityscapes.
+the order of methods here does not predict their order on GTA5 or Cityscapes. A second network, a
+SegFormer without batch norm, has a board of its own on one task: what gains there does not do so
+through batch-norm statistics.
 """,
     'camvid': """\
 The camvid suite adapts a real Cityscapes-trained network to real, unlabelled CamVid frames and

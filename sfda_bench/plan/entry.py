@@ -121,7 +121,7 @@ class EntryPlanner:
         )
         setup = replace(setup, label=entry.key.label)
         self.entries.append(entry)
-        specs = method.stages(self.suite['profile'], task['name'], params)
+        specs = method.stages(self.suite['profile'], task['name'], params, entry.key.network)
         kinds.check(method, specs)
         if entry.skip:
             return

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sfda_bench.data.layout import missing_message
-from sfda_bench.errors import BenchError
+from sfda_bench.errors import BenchError, require_known
 from sfda_bench.plan import catalog
 from sfda_bench.plan.entry import EntryPlanner
 from sfda_bench.plan.method import Method
@@ -22,7 +22,8 @@ class Selection:
     """What the user asked for; ``None`` = everything the suite has.
 
     Without methods and unless ``everything`` is asked for, a suite that names its
-    ``default_methods`` has these.
+    ``default_methods`` has these. Without methods and networks, the networks of its
+    ``default_runs`` run on the tasks named there; any other run of theirs is named.
     """
 
     tasks: Sequence[str] | None = None
@@ -82,15 +83,20 @@ def plan_of(
         method.name: _networks(suite, selection, method, [m for m, _ in methods])
         for method, _ in methods
     }
-    networks = list(dict.fromkeys(name for names in chosen.values() for name in names))
+    added = _added(suite, selection, [method.name for method, _ in methods])
+    of_added = {name for (task, name) in added if task in tasks}
+    chosen_names = {*of_added, *(name for names in chosen.values() for name in names)}
+    networks = [name for name in _known_networks(suite) if name in chosen_names]
     seeds = list(selection.seeds if selection.seeds is not None else suite['seeds'])
     specs = {name: catalog.load('tasks', name)['task'] for name in tasks}
     root = _require_data(suite, specs, networks, data_root)
     planner = EntryPlanner(suite, root, store, workers)
     for task in tasks:
         for network in match('network', None, _networks_of(suite, task, networks)):
+            own = added.get((task, network), ())
             for method, params in methods:
-                for seed in seeds if network in chosen[method.name] else ():
+                runs = network in chosen[method.name] or method.name in own
+                for seed in seeds if runs else ():
                     planner.add(specs[task], network, method, params, seed)
     return Plan(suite['name'], root, planner.entries, planner.graph.stages, left=left)
 
@@ -118,7 +124,7 @@ def _networks(
 
     A bound runs on every network that one of ``others`` runs on.
     """
-    known = [*suite['networks'], *suite.get('more_networks', [])]
+    known = _known_networks(suite)
     if selection.networks is not None:
         return match('network', selection.networks, known)
     compared = [other for other in others if other.card.track != 'bound']
@@ -127,6 +133,35 @@ def _networks(
     published = [set(other.networks(suite['profile'])) & set(known) for other in compared]
     names = set().union(*(own or set(suite['networks']) for own in published))
     return [name for name in known if name in names]
+
+
+def _known_networks(suite: Mapping[str, Any]) -> list[str]:
+    return [*suite['networks'], *suite.get('more_networks', [])]
+
+
+def _added(
+    suite: Mapping[str, Any], selection: Selection, methods: Sequence[str]
+) -> dict[tuple[str, str], list[str]]:
+    """What the suite's ``default_runs`` add where neither methods nor networks are named.
+
+    Returns:
+        Names of methods by (task, network): those that the run of a network states, or all
+        ``methods`` if everything is asked for.
+    """
+    if selection.methods or selection.networks is not None:
+        return {}
+    found: dict[tuple[str, str], list[str]] = {}
+    for network, run in suite.get('default_runs', {}).items():
+        where = f'default_runs of suite {suite["name"]}'
+        require_known(f'network in {where}', network, _known_networks(suite))
+        for name in run['methods']:
+            require_known(f'method in {where}', name, catalog.known('methods'))
+        for task in run['tasks']:
+            # a suite based on this one may have other tasks
+            require_known(f'task in {where}', task, {*catalog.names('tasks'), *suite['tasks']})
+            own = methods if selection.everything else run['methods']
+            found[task, network] = [name for name in methods if name in own]
+    return found
 
 
 def _networks_of(suite: Mapping[str, Any], task: str, networks: Iterable[str]) -> list[str]:

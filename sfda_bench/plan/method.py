@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from sfda_bench.errors import BenchError
+from sfda_bench.errors import BenchError, require_known
 from sfda_bench.plan import catalog
 from sfda_bench.plan.changes import apply
 from sfda_bench.plan.rounds import ROUNDS, Rounds, merge
@@ -18,6 +18,8 @@ from sfda_bench.plan.settings import check_prior, check_stage, settings_of
 from sfda_bench.store.record import Fidelity, Setting, Strict, Track
 
 SEALED_TRACKS = ('source-free', 'black-box', 'test-time')
+#: What the ``needs`` of a method and the ``lacks`` of a network may name, and how messages call it.
+NEEDS = {'batch_norm': 'batch-norm statistics'}
 
 
 Mechanism = Literal[
@@ -76,6 +78,7 @@ class Method:
             for name, changes in config.get('profiles', {}).items()
         }
         self._skip: dict[str, str] = config.get('skip', {})
+        self._needs = [require_known('need', n, NEEDS) for n in config.get('needs', [])]
         self._presets: dict[str, dict[str, dict[str, Any]]] = config.get('presets', {})
         self._aliases: dict[str, str] = config.get('aliases', {})
         self._networks: dict[str, list[str]] = config.get('networks', {})
@@ -103,13 +106,29 @@ class Method:
         return list(self._networks.get(profile, []))
 
     def skip_reason(self, task: str, network: str) -> str:
-        """Why the method cannot run on a task or network; '' if it can."""
-        return self._skip.get(task) or self._skip.get(network) or ''
+        """Why the method cannot run on a task or network; '' if it can.
 
-    def stages(self, profile: str, task: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The stages for one task: base, then profile, then task overrides, then the user's.
+        Args:
+            task: Name of the task.
+            network: Name of the network, or the path of its config; nothing is known of others.
+        """
+        own = self._skip.get(task) or self._skip.get(network)
+        if own or not self._needs:
+            return own or ''
+        if not (network.endswith('.py') or network in catalog.names('networks')):
+            return ''
+        block = catalog.load('networks', network)['network']
+        lacks = [require_known('part', n, NEEDS) for n in block.get('lacks', [])]
+        missing = ' and '.join(NEEDS[name] for name in self._needs if name in lacks)
+        return f'moves {missing}, which {block["name"]} does not have' if missing else ''
 
-        The keys of ``overrides`` are tasks or globs of them; all that fit are merged, in order.
+    def stages(
+        self, profile: str, task: str, params: Mapping[str, Any], network: str = ''
+    ) -> list[dict[str, Any]]:
+        """The stages for one task and network: base, profile, overrides, then the user's.
+
+        The keys of ``overrides`` are tasks, networks, or globs of them; all that fit are merged, in
+        order.
 
         Raises:
             UnknownNameError: A parameter that no stage has.
@@ -123,7 +142,7 @@ class Method:
             stage = merge(base, chosen.get(base['name'], {}))
             overrides = stage.pop('overrides', {})
             for pattern, change in overrides.items():
-                if fnmatchcase(task, pattern):
+                if fnmatchcase(task, pattern) or fnmatchcase(network, pattern):
                     stage = merge(stage, change)
             # a profile may leave out a stage, such as a late round
             enabled = stage.pop('enabled', True)

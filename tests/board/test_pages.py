@@ -12,6 +12,7 @@ from sfda_bench.board.build import build
 from sfda_bench.board.columns import COLUMNS
 from sfda_bench.board.export import tex
 from sfda_bench.board.loading import load_items
+from sfda_bench.board.markdown import section
 from sfda_bench.board.reported import load_all
 from sfda_bench.board.reproduction import questions
 from sfda_bench.board.reproduction_page import LACKS, lack
@@ -142,6 +143,28 @@ def test_every_reported_number_is_counted_once_by_what_it_lacks(files):
     assert all(f'| {text} | {count} |' in page for text, count in kinds.items())
     able = f'{kinds["can be judged"]} can be judged here, 0 of them measured'
     assert able in files['README.md']
+
+
+def test_a_board_says_what_its_network_has_no_use_for(tmp_path):
+    for network in ('segformer_pocket', 'deeplabv2_pocket'):
+        make_record(tmp_path / 'pocket', network=network)
+    first, second = (
+        section(board)
+        for board in sorted(make_boards(load_items(tmp_path)), key=lambda b: b.key.network)
+    )
+    assert 'no batch-norm' not in first and 'BN-adapt' in lines_of(first, '* not run: ')[0]
+    assert 'no batch-norm statistics (layer norm in the encoder, group norm in' in second
+    could, cannot = (
+        next(line for line in lines_of(second, '* not run: ') if ('moves' in line) == moves)
+        for moves in (False, True)
+    )
+    assert 'STvM' in could and 'BN-adapt' not in could
+    assert cannot.startswith('* not run: BN-adapt, ')
+    assert cannot.endswith('(moves batch-norm statistics, which segformer_pocket does not have)')
+
+
+def lines_of(text, start):
+    return [line for line in text.splitlines() if line.startswith(start)]
 
 
 def test_latex_escapes():

@@ -1,5 +1,7 @@
 import pytest
+import torch
 import yaml
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfda_bench.errors import BenchError
 from sfda_bench.networks.build import build_segmentor
@@ -20,6 +22,23 @@ def test_every_network_agrees_with_itself_and_its_protocols(name):
     check_declaration(loaded.network, loaded.model)
     for protocol in loaded.network.inference:
         check_inference(loaded.network, PROTOCOLS[protocol])
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_what_a_network_lacks_is_not_in_it(name):
+    """Built without memory where its constructor allows it: only the types of layers count."""
+    loaded = config(name)
+    with torch.device('cpu' if loaded.model.backbone.type == 'MiT' else 'meta'):
+        layers = list(build_segmentor(loaded.model).modules())
+    tracked = [m for m in layers if isinstance(m, _BatchNorm) and m.track_running_stats]
+    assert ('batch_norm' in loaded.network.get('lacks', [])) == (not tracked)
+
+
+def test_the_pocket_segformer_is_small_and_normalises_layers_and_groups():
+    network = build_segmentor(config('segformer_pocket').model)
+    assert 1e5 < sum(p.numel() for p in network.parameters()) < 3e5
+    kinds = {type(m).__name__ for m in network.modules() if 'Norm' in type(m).__name__}
+    assert kinds == {'LayerNorm', 'GroupNorm'}
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -38,7 +38,7 @@ def _selection(parser: Parser) -> None:
     what.add_argument(
         '--all',
         action='store_true',
-        help='every entry of the suite, also of methods that it leaves out by default',
+        help='every method of the suite, also those that it leaves out by default',
     )
     add_selectors(what)
 
