@@ -1,6 +1,9 @@
 # SegFormer in pocket size: a Mix Transformer of 16 to 96 channels, one block a stage, under the
 # all-MLP head. Nothing in it keeps batch statistics: layer norm in the encoder, group norm where
 # the head of the family has batch norm.
+# Length of training chosen by source and oracle alone (GTA5, seed 0): of twice this depth, 1 000
+# iterations gave 34 and 45 mIoU, 2 000 gave 36 and 50; this depth, at 2 000, 37 and 49 in two
+# minutes on one core.
 network = dict(
     name='segformer_pocket',
     title='SegFormer (pocket)',
