@@ -145,9 +145,9 @@ def row_notes(row: Row) -> list[str]:
 
 
 def hardware(board: Board) -> list[str]:
-    """Devices the board's records were made on."""
+    """Devices the board's records were made on, but for self-reported ones."""
     found = set()
-    for row in board.rows:
+    for row in (row for row in board.rows if row.counted):
         for item in row.items.values():
             facts = item.record.hardware
             found.add(str(facts.get('device') or facts.get('gpu') or facts.get('cpu') or 'unknown'))

@@ -11,6 +11,7 @@ import pytest
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import build
 from sfda_bench.board.loading import load_item, load_items
+from sfda_bench.board.markdown import hardware
 from sfda_bench.board.reported import load_all
 from sfda_bench.board.tiers import RECOMPUTED, REPORTED, RERUN
 from sfda_bench.cli.scripts import capsule, make_leaderboard
@@ -403,6 +404,7 @@ def test_rows_carry_their_tier_and_none_is_mixed(mixed):
 
 def test_a_number_alone_is_neither_best_nor_a_bound(mixed):
     board, _ = rows_of(mixed)
+    assert hardware(board) == ['AMD EPYC']
     assert board.best is not None and board.best.counted
     assert board.upper is None  # an oracle of 91 that nothing stands behind
     order = [row.counted for row in board.rows if not row.bound]
