@@ -22,7 +22,7 @@ from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
 from sfda_bench.plan.method import Method
 from sfda_bench.reading import DAMAGE, require_file
-from sfda_bench.scoring.protocols import ScoringProtocol, load_inference, load_scoring
+from sfda_bench.scoring.protocols import ScoringProtocol, load_inference, load_scoring, split_ref
 from sfda_bench.store.record import Record, Scores, counts_digest, load_counts, read_record
 from sfda_bench.store.scored import scores_of
 
@@ -115,6 +115,19 @@ def statements(record: Record) -> Iterator[BenchError]:
                 f'{name} is {found!r}', f'{expected!r}, as its {where} says', AS_WRITTEN
             )
     yield from _raised(partial(method.stages, record.profile, entry.task, entry.params))
+    if entry.inference not in ('', split_ref(record.inference_protocol)[0]):
+        yield BenchError(
+            f'entry.inference is {entry.inference!r}', f'that of {record.inference_protocol}'
+        )
+    if not 0 <= entry.seed < 1 << 32:
+        yield BenchError(f'seed is {entry.seed}', 'a number of 32 bits')
+    weights = catalog.load('networks', entry.network)['network']['source'].get('sha256')
+    if record.source.published not in (None, weights):
+        yield BenchError(
+            f'source.published is {record.source.published}',
+            f'{weights}, the published weights of {entry.network}',
+            AS_WRITTEN,
+        )
 
 
 def texts(record: Record) -> Iterator[BenchError]:

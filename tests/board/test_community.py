@@ -41,7 +41,8 @@ def ours(tmp_path_factory):
 def write(folder, data, counts=None, folder_name='pocket'):
     """Save a record, with its counts if there are any; returns its path."""
     entry = data['entry']
-    tail = f'{entry["task"]}__{entry["network"]}__{entry["method"]}__s{entry["seed"]}'
+    how = f'__{entry["inference"]}' if entry['inference'] else ''
+    tail = f'{entry["task"]}__{entry["network"]}{how}__{entry["method"]}__s{entry["seed"]}'
     path = Path(folder) / folder_name / f'{tail}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
     if counts is not None:
@@ -301,6 +302,9 @@ BAD = {
     'other data': (_edited(('data', 'score'), '0' * 16), 'fingerprint of score'),
     'unknown field': (_edited(('trust',), 'me'), 'trust: Extra inputs'),
     'markup': (_edited(('hardware', 'cpu'), '<img src=x>'), "hardware.cpu holds '<'"),
+    'other weights': (_edited(('source', 'published'), 'ab' * 32), 'source.published is'),
+    'other inference': (_edited(('entry', 'inference'), 'camvid'), "entry.inference is 'camvid'"),
+    'seed': (_edited(('entry', 'seed'), -1), 'seed is -1'),
     'no date': (_edited(('created',), 'yesterday'), "created is 'yesterday'"),
     'huge record': (_huge_record, 'at most 1,048,576'),
     'huge counts': (_huge_counts, 'at most 8,388,608'),
