@@ -79,13 +79,16 @@ class Records(Sequence[Record]):
         return Records(tuple(kept), self.protocol)
 
     def rescore(self, protocol: str) -> Records:
-        """The same counts under another scoring protocol; those of other label spaces drop out.
+        """The same counts under another scoring protocol.
+
+        Those of other label spaces drop out, and self-reported ones, which have no counts.
 
         Args:
             protocol: Its id, such as ``'synthia13_avg'``, or ``id@version``.
         """
         chosen = load_scoring(protocol)
-        kept = [item for item in self.items if item.protocol.label_space == chosen.label_space]
+        space = chosen.label_space
+        kept = [i for i in self.items if i.counted and i.protocol.label_space == space]
         return Records(tuple(kept), chosen)
 
     def to_frame(self) -> pd.DataFrame:
@@ -105,6 +108,7 @@ class Records(Sequence[Record]):
             'track': record.track,
             'setting': record.setting,
             'fidelity': record.fidelity,
+            'tier': item.tier,
             'inference_protocol': record.inference_protocol,
             'scoring_protocol': self.protocol.ref if self.protocol else record.scoring_protocol,
             'images': found.images,
@@ -157,7 +161,8 @@ def load_records(folders: str | Path | Iterable[str | Path] = RESULTS / 'records
     """Read records and check them against their counts.
 
     Args:
-        folders: One or several; of an entry that several have, the last one counts.
+        folders: One or several; of an entry that several have, the last one counts. Those that
+            others sent lie in ``results/community``; the column ``tier`` tells them apart.
 
     Raises:
         BenchError: A folder holds none, or a record is damaged.

@@ -195,6 +195,8 @@ class Slot:
 
 BOARD = ['--records', 'records', '--out', 'out']
 CHECK = ['--from-records', '--data-root', '/nonexistent', '--against', 'baseline.yaml']
+#: Synthetic records agree with none: what is wrong with a file is said all the same.
+NONE = ['--records', 'none']
 OTHER = RECORD.replace('tent', 'iapc')
 SERVER = ['--server', 'acdc']
 ENTRY = ['--record', RECORD, '--runs', 'runs', '--out', 'exported']
@@ -210,6 +212,8 @@ READS = [
     Slot('compare: first', make_leaderboard, ['--compare', RECORD, OTHER], RECORD),
     Slot('compare: second', make_leaderboard, ['--compare', OTHER, RECORD], RECORD),
     Slot('compare: counts', make_leaderboard, ['--compare', OTHER, RECORD], COUNTS),
+    Slot('validate: record', make_leaderboard, ['--validate', RECORD, *NONE], RECORD, good=1),
+    Slot('validate: counts', make_leaderboard, ['--validate', RECORD, *NONE], COUNTS, good=1),
     Slot('capsule: record', capsule, ['make', RECORD, '--out', 'new.zip'], RECORD),
     Slot('capsule: counts', capsule, ['make', RECORD, '--out', 'new.zip'], COUNTS),
     Slot('capsule: verify', capsule, ['verify', 'capsule.zip'], 'capsule.zip'),
@@ -323,6 +327,14 @@ LABEL = 'data/cityscapes/gtFine/val'
 OWN = ['--data-root', 'data', '--dataset', 'cityscapes']
 READ_FOLDERS = [
     Slot('board: records', make_leaderboard, BOARD, 'records', is_folder=True),
+    Slot(
+        'validate: records',
+        make_leaderboard,
+        ['--validate', 'records', *NONE],
+        'records',
+        good=1,
+        is_folder=True,
+    ),
     Slot(
         'explain: records',
         make_leaderboard,

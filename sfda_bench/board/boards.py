@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 
@@ -13,6 +13,7 @@ from sfda_bench.board.compare import by_condition
 from sfda_bench.board.loading import Item
 from sfda_bench.board.reported import ReportedFile
 from sfda_bench.board.rows import Board, BoardKey, Row, group, mean_or_missing
+from sfda_bench.board.tiers import RERUN, Tier
 from sfda_bench.board.verdicts import judge
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
@@ -54,21 +55,28 @@ def expected_seeds(key: BoardKey, items: Sequence[Item]) -> tuple[int, ...]:
         return tuple(sorted({item.record.entry.seed for item in items}))
 
 
-def _variant(item: Item) -> tuple[str, str]:
+Variant = tuple[str, str, Tier]
+"""What a row is: method, its settings as text, tier."""
+
+
+def _variant(item: Item) -> Variant:
     entry = item.record.entry
     inside = ', '.join(f'{key}={value}' for key, value in sorted(entry.params.items()))
-    return entry.method, inside
+    return entry.method, inside, item.tier
 
 
 def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
-    by_method: dict[tuple[str, str], dict[int, Item]] = defaultdict(dict)
+    by_method: dict[Variant, dict[int, Item]] = defaultdict(dict)
     for item in items:
         by_method[_variant(item)][item.record.entry.seed] = item
     expected = expected_seeds(key, items)
-    rows = [
-        _row(method, inside, dict(sorted(found.items())), expected)
-        for (method, inside), found in sorted(by_method.items())
-    ]
+    tiers = Counter((method, inside) for method, inside, _ in by_method)
+    rows = []
+    for variant, found in sorted(by_method.items()):
+        row = _row(variant, dict(sorted(found.items())), expected)
+        if tiers[variant[:2]] > 1 and row.tier != RERUN:
+            row.title += f' ({row.tier})'
+        rows.append(row)
     board = Board(key, rows)
     _compare(board, samples)
     for row in rows:
@@ -77,7 +85,8 @@ def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
     return board
 
 
-def _row(method: str, inside: str, items: dict[int, Item], expected: tuple[int, ...]) -> Row:
+def _row(variant: Variant, items: dict[int, Item], expected: tuple[int, ...]) -> Row:
+    method, inside, _ = variant
     known = card(method)
     title = known.title if known else method
     row = Row(method, f'{title} [{inside}]' if inside else title, items, expected)
@@ -120,14 +129,14 @@ def _contestant(row: Row) -> Contestant:
 
 
 def _compare(board: Board, samples: int) -> None:
-    """Intervals for every complete row; pairwise tests and ranks among the methods."""
-    complete = [row for row in board.rows if row.mean is not None]
+    """Intervals for every complete row with counts; pairwise tests and ranks among the methods."""
+    complete = [row for row in board.rows if row.mean is not None and row.counted]
     drawn = draw([_contestant(row) for row in complete], samples)
     for row in complete:
         row.low, row.high = drawn[row.title].interval()
         _detail(row, min(samples, DETAIL_SAMPLES))
     board.pairs = compare_all(drawn)
-    methods = {r.title: r.mean for r in board.rows if r.mean is not None and not r.bound}
+    methods = {r.title: r.mean for r in complete if r.mean is not None and not r.bound}
     pairs = [pair for pair in board.pairs if pair.a in methods and pair.b in methods]
     ranks = shared_ranks(methods, pairs)
     groups = tie_groups(methods, pairs)
@@ -144,4 +153,4 @@ def _letter(index: int) -> str:
 
 def _order(row: Row) -> tuple:
     missing = row.mean is None
-    return row.bound, missing, 0.0 if missing else -(row.mean or 0.0), row.title
+    return row.bound, not row.counted, missing, 0.0 if missing else -(row.mean or 0.0), row.title

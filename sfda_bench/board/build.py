@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sfda_bench.atomic import write_all
+from sfda_bench.board import overall
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.export import bibtex, csv, latex
 from sfda_bench.board.loading import load_items
@@ -13,14 +14,16 @@ from sfda_bench.board.markdown import readme
 from sfda_bench.board.pages import board_page
 from sfda_bench.board.reported import REPORTED, load_all, with_outside
 from sfda_bench.board.reproduction import answers, questions
-from sfda_bench.board.reproduction_page import overview
+from sfda_bench.board.reproduction_page import overview as reported_overview
 from sfda_bench.board.reproduction_page import page as reproduction_page
 from sfda_bench.board.site import pages as site_pages
 from sfda_bench.errors import BenchError
 from sfda_bench.paths import RESULTS, SHIPPED
 from sfda_bench.scoring.statistics import SAMPLES
+from sfda_bench.store.schema import schema_text
 
 SITE = 'site'
+SCHEMA = 'record.schema.json'
 OWNED = ('boards/*', 'site/*.html')
 """Files below the output folder that are all generated; strangers among them are stale."""
 VENDORED = ('assets/plotly-basic.min.js', 'assets/LICENSE.plotly.txt')
@@ -46,7 +49,9 @@ def build(
     boards = make_boards(items, samples, reported)
     answered = answers(questions(reported), boards)
     files = {
-        'README.md': readme(boards, overview(answered)),
+        'README.md': readme(boards, reported_overview(answered)),
+        overall.NAME: overall.csv(boards),
+        SCHEMA: schema_text(),
         'boards/reproduction.md': reproduction_page(answered),
         'boards/methods.bib': bibtex(boards),
     }
@@ -78,7 +83,10 @@ def strangers(files: dict[str, str], out: Path) -> list[Path]:
 
 
 def write(files: dict[str, str], out: Path) -> None:
-    """Write all files, or none if that fails; remove those left over from an earlier board."""
+    """Write all files, or none if that fails; remove those left over from an earlier board.
+
+    Where pyarrow is installed, ``board.parquet`` is written too; it is not committed or checked.
+    """
     content = {Path(out) / name: text.encode() for name, text in files.items()}
     for name in VENDORED:
         if not (Path(out) / SITE / name).exists():
@@ -86,6 +94,7 @@ def write(files: dict[str, str], out: Path) -> None:
     write_all({p: data for p, data in content.items() if not p.is_file() or p.read_bytes() != data})
     for path in strangers(files, out):
         path.unlink()
+    overall.write_parquet(files[overall.NAME], out)
 
 
 def check(files: dict[str, str], out: Path) -> None:
@@ -99,6 +108,6 @@ def check(files: dict[str, str], out: Path) -> None:
         listed = '\n  '.join(found[:10] + ([f'... {len(found)} in all'] if len(found) > 10 else []))
         raise BenchError(
             f'the committed leaderboard is not up to date:\n  {listed}',
-            'pages equal to those generated from results/records',
+            'pages equal to those generated from the records',
             'python tools/make_leaderboard.py, then commit the result',
         )

@@ -22,7 +22,7 @@ import yaml
 from pydantic import ValidationError
 
 from sfda_bench.atomic import write_bytes
-from sfda_bench.board.loading import TOLERANCE, load_item
+from sfda_bench.board.loading import TOLERANCE, load_item, require_counts
 from sfda_bench.errors import BenchError
 from sfda_bench.reading import DAMAGE, first_line, looks_like, read_bytes
 from sfda_bench.scoring.files import parse
@@ -73,9 +73,10 @@ def make(record_path: Path, out: Path, runs: Path | None = None) -> str:
         runs: The store, for the resolved configs of the record's stages.
 
     Raises:
-        BenchError: The record or its counts are damaged, or ``out`` is one of them.
+        BenchError: The record or its counts are damaged or not there, or ``out`` is one of them.
     """
     item = load_item(record_path)
+    require_counts(item)
     record = item.record
     if Path(out).resolve() in {
         Path(record_path).resolve(),

@@ -8,6 +8,7 @@ from typing import Any
 
 from sfda_bench.board.rows import Row
 from sfda_bench.board.text import MISSING, duration, number
+from sfda_bench.board.tiers import RERUN
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ def measured(row: Row) -> str:
         have = ', '.join(f's{seed} {number(value)}' for seed, value in row.values.items())
         return f'{MISSING} ({len(row.items)} of {len(row.expected)} seeds: {have})'
     spread = f' ± {row.std:.1f}' if row.std is not None else ''
+    if not row.counted:
+        return f'{row.mean:.1f}{spread}'
     return f'**{row.mean:.1f}**{spread} [{number(row.low)}, {number(row.high)}]'
 
 
@@ -53,6 +56,7 @@ COLUMNS = [
     Column('method', lambda r: r.title, lambda r: r.title, False),
     Column('track', lambda r: r.track, lambda r: r.track, False),
     Column('fidelity', lambda r: r.fidelity, lambda r: r.fidelity, False),
+    Column('tier', lambda r: r.tier, lambda r: r.tier, False),
     Column('source', lambda r: r.source, lambda r: number(r.source)),
     Column('mIoU', lambda r: r.mean, measured),
     Column('reported', reported, lambda r: number(reported(r))),
@@ -71,4 +75,10 @@ COLUMNS = [
 def columns_of(rows: Sequence[Row]) -> list[Column]:
     """The columns of a table: without those on reported numbers where none can stand there."""
     told = any(reported(row) is not None for row in rows)
-    return [c for c in COLUMNS if told or c.name not in ('reported', 'difference')]
+    return [c for c in with_tier(rows) if told or c.name not in ('reported', 'difference')]
+
+
+def with_tier(rows: Sequence[Row]) -> list[Column]:
+    """All columns, without the tier where every row was run here."""
+    sent = any(row.tier != RERUN for row in rows)
+    return [c for c in COLUMNS if sent or c.name != 'tier']

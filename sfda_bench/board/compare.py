@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfda_bench.board.loading import Item, unique
+from sfda_bench.board.loading import Item, require_counts, unique
 from sfda_bench.board.text import number, table
 from sfda_bench.errors import BenchError
 from sfda_bench.scoring.statistics import (
@@ -59,8 +59,11 @@ def compare(a: Item, b: Item, samples: int = SAMPLES) -> Report:
     """Compare two records.
 
     Raises:
-        BenchError: They were scored under different protocols, or on other images or labels.
+        BenchError: They were scored under different protocols, on other images or labels, or are
+            without counts.
     """
+    for item in (a, b):
+        require_counts(item)
     for field in ('inference_protocol', 'scoring_protocol'):
         ours, theirs = getattr(a.record, field), getattr(b.record, field)
         if ours != theirs:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sfda_bench.board.cards import card
-from sfda_bench.board.columns import COLUMNS, columns_of
+from sfda_bench.board.columns import Column, columns_of, with_tier
 from sfda_bench.board.loading import unique
 from sfda_bench.board.markdown import heading
 from sfda_bench.board.rows import Board, Row
@@ -18,10 +18,11 @@ from sfda_bench.plan.method import Card
 
 def frame(boards: Sequence[Board]) -> pd.DataFrame:
     """All rows with their raw values: key, the columns of a board, interval, seeds, classes."""
-    return pd.DataFrame([_record(board, row) for board in boards for row in board.rows])
+    columns = with_tier([row for board in boards for row in board.rows])
+    return pd.DataFrame([_record(board, row, columns) for board in boards for row in board.rows])
 
 
-def _record(board: Board, row: Row) -> dict:
+def _record(board: Board, row: Row, columns: Sequence[Column]) -> dict:
     key = board.key
     return {
         'suite': key.suite,
@@ -29,7 +30,7 @@ def _record(board: Board, row: Row) -> dict:
         'network': key.network,
         'inference': key.inference,
         'scoring': key.scoring,
-        **{column.name: column.value(row) for column in COLUMNS},
+        **{column.name: column.value(row) for column in columns},
         'std': row.std,
         'low': row.low,
         'high': row.high,

@@ -25,6 +25,9 @@ HOW_TO_READ = """\
 * **Fidelity**: `official` replays recorded iterations of the authors' own program in a test and
   reproduces its functions in micro-cases; `paper` follows the published text; `reconstructed`
   fills unpublished facts with our choices (listed on the method's card).
+* **Tier**, a column only where a row was not run here: `re-run here`; `recomputed from counts`,
+  sent by others with the counts of every image; `self-reported`, sent without: no interval, no
+  rank, not judged. Tiers are never averaged.
 * **Verdict** compares with the number the authors report: *reproduced*, *above*, *below*, *not
   comparable* (the reason names the field that differs), *not run*; *inside both readings* or
   *inside one reading* where nobody says which checkpoint, or which of two tests, a number is of. A

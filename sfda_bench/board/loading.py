@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sfda_bench.board.tiers import REPORTED, RERUN, Tier, is_community, tier_of
 from sfda_bench.errors import BenchError
 from sfda_bench.reading import require_file, require_folder
 from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring
@@ -36,6 +37,7 @@ class Item:
     ``totals`` are the counts summed over images, by condition and overall (key ``''``);
     ``truth`` fingerprints images and labels, so that only equal ones are compared. A stream of
     several rounds has its ``rounds`` scored apart; everywhere else an image's rounds are added up.
+    Of a self-reported number there are only the scores: no parts, ids, totals or truth.
     """
 
     path: Path
@@ -48,6 +50,12 @@ class Item:
     totals: dict[str, np.ndarray]
     truth: str
     rounds: dict[int, ProtocolScores] = field(default_factory=dict)
+    tier: Tier = RERUN
+
+    @property
+    def counted(self) -> bool:
+        """Whether there are counts."""
+        return self.tier != REPORTED
 
     @property
     def protocol(self) -> ScoringProtocol:
@@ -70,7 +78,7 @@ def _image_miou(inter: np.ndarray, union: np.ndarray) -> np.ndarray:
 
 
 def load_item(path: Path) -> Item:
-    """Read one record and its counts.
+    """Read one record and its counts; of a self-reported number, the record alone.
 
     Raises:
         BenchError: If the record is not valid, its counts are missing or altered, or its scores
@@ -79,12 +87,60 @@ def load_item(path: Path) -> Item:
     path = Path(path)
     fix = f'run the entry again, or restore {path.name} and its .npz from git'
     record = read_record(path)
+    tier = tier_of(path, record)
+    if tier == REPORTED:
+        return _told(path, record)
+    if not record.counts_file:
+        raise BenchError(
+            f'{path} names no counts', 'counts beside it, but for self-reported numbers', fix
+        )
     counts_path = path.parent / record.counts_file
     require_file(counts_path, f'the counts of {path.name} beside it', fix)
     counts, ids, conditions = load_counts(counts_path)
     if counts_digest(counts, ids, conditions) != record.counts_sha256:
         raise BenchError(f'{counts_path} was altered', f'sha-256 {record.counts_sha256}', fix)
-    return _reduce(path, record, counts, ids, conditions, fix)
+    return _reduce(path, record, counts, ids, conditions, fix, tier)
+
+
+def _told(path: Path, record: Record) -> Item:
+    """A number that nothing stands behind, as it is told."""
+    protocol, told = load_scoring(record.scoring_protocol), record.scores
+    nothing = np.zeros((0, len(protocol.class_names)), np.int64)
+    rounds = {
+        number: ProtocolScores(
+            protocol.ref, miou, {}, per_condition=told.per_round_condition.get(number, {})
+        )
+        for number, miou in told.per_round.items()
+    }
+    return Item(
+        path,
+        record,
+        ProtocolScores(
+            protocol.ref, told.miou, told.per_class, told.per_condition, images=told.images
+        ),
+        Parts(nothing, nothing),
+        (),
+        (),
+        np.zeros(0),
+        {},
+        '',
+        rounds,
+        REPORTED,
+    )
+
+
+def require_counts(item: Item) -> None:
+    """Raise for a self-reported number.
+
+    Raises:
+        BenchError: Naming its record.
+    """
+    if not item.counted:
+        raise BenchError(
+            f'{item.path} is self-reported: it has no counts',
+            'a record with its counts',
+            'run the entry: its record and counts are written together',
+        )
 
 
 def _reduce(
@@ -94,6 +150,7 @@ def _reduce(
     ids: list[str],
     conditions: list[str],
     fix: str,
+    tier: Tier,
 ) -> Item:
     protocol = load_scoring(record.scoring_protocol)
     truth = truth_fingerprint(counts, ids)
@@ -119,21 +176,22 @@ def _reduce(
         totals,
         truth,
         rounds,
+        tier,
     )
 
 
 def load_items(folders: Path | Iterable[Path]) -> list[Item]:
     """All records below one or several folders, sorted by path; an absent folder holds none.
 
-    An entry that several folders have counts once, as the last of them says. Hidden files and
-    folders are passed over.
+    An entry that several folders have counts once, as the last of them says; what others sent
+    never stands before a record of our own. Hidden files and folders are passed over.
 
     Raises:
         BenchError: A record or its counts are damaged, or two files hold the same entry.
     """
     folders = [folders] if isinstance(folders, (str, Path)) else list(folders)
     found = {}
-    for folder in folders:
+    for folder in sorted(folders, key=lambda folder: not is_community(folder)):
         for path in record_paths(folder):
             found[path.relative_to(folder)] = path
     items = [load_item(path) for _, path in sorted(found.items())]
@@ -152,12 +210,14 @@ def load_items(folders: Path | Iterable[Path]) -> list[Item]:
 
 
 def require_records(folders: Path | Sequence[Path]) -> None:
-    """Raise unless every folder is there and holds a record.
+    """Raise unless every folder is there and holds a record; that of others may be empty.
 
     Raises:
         BenchError: Naming the folder, so that a mistyped one does not give an empty board.
     """
     for folder in [folders] if isinstance(folders, (str, Path)) else folders:
+        if is_community(folder):
+            continue
         fix = 'check --records; for a board without records add --allow-empty'
         require_folder(folder, 'a folder of records', fix)
         if not record_paths(folder):

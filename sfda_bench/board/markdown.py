@@ -28,7 +28,10 @@ def readme(boards: Sequence[Board], reported: str) -> str:
         blocks.append('## No records yet\n\nRun `make suite`, then `make board`.')
     else:
         blocks.append(overview(boards))
-    blocks.append('[BibTeX](boards/methods.bib) of the methods shown.')
+    blocks.append(
+        'All rows as [one table](board.csv), the [JSON schema](record.schema.json) of records, '
+        '[BibTeX](boards/methods.bib) of the methods shown.'
+    )
     for suite, found in groupby(boards, key=lambda board: board.key.suite):
         blocks += [f'## Suite `{suite}`', SUITES.get(suite, '').rstrip()]
         blocks += [section(board) for board in found]
@@ -47,8 +50,7 @@ def overview(boards: Sequence[Board]) -> str:
     """One line a board: source model, best method, oracle."""
     rows = []
     for board in boards:
-        methods = [row for row in board.rows if not row.bound and row.mean is not None]
-        best = methods[0] if methods else None
+        best = board.best
         sources = [row.source for row in board.rows if row.source is not None]
         rows.append(
             [
@@ -160,9 +162,9 @@ def row_notes(row: Row) -> list[str]:
 
 
 def hardware(board: Board) -> list[str]:
-    """Devices the board's records were made on."""
+    """Devices the board's records were made on, but for self-reported ones."""
     found = set()
-    for row in board.rows:
+    for row in (row for row in board.rows if row.counted):
         for item in row.items.values():
             facts = item.record.hardware
             found.add(str(facts.get('device') or facts.get('gpu') or facts.get('cpu') or 'unknown'))

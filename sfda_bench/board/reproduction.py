@@ -22,6 +22,7 @@ from sfda_bench.board.fields import (
 from sfda_bench.board.possible import left_open, possible
 from sfda_bench.board.reported import UNKNOWN, ReportedFile, ReportedRow, is_number
 from sfda_bench.board.rows import Board, Row, Verdict
+from sfda_bench.board.tiers import RERUN
 from sfda_bench.board.verdicts import among, answer
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
@@ -159,8 +160,8 @@ class Answer:
 
 
 def answers(asked: Sequence[Question], boards: Sequence[Board]) -> list[Answer]:
-    """The answer to each question: a verdict on our measurement, or what is missing."""
-    places = [(board, row) for board in boards for row in board.rows]
+    """The answer to each question: a verdict on what was run here, or what is missing."""
+    places = [(board, row) for board in boards for row in board.rows if row.tier == RERUN]
     return [_answer(question, places) for question in asked]
 
 

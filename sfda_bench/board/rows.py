@@ -10,6 +10,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from sfda_bench.board.loading import Item, unique
+from sfda_bench.board.tiers import REPORTED, Tier
 from sfda_bench.scoring.confusion import nan_mean, ratio
 from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring, names
 from sfda_bench.scoring.ranking import Pair
@@ -61,7 +62,7 @@ class Verdict:
 
 @dataclass
 class Row:
-    """One method on one board. Percent and points; ``None`` = missing."""
+    """One method on one board, its records of one tier. Percent and points; ``None`` = missing."""
 
     method: str
     title: str
@@ -84,13 +85,23 @@ class Row:
 
     @property
     def first(self) -> Item:
-        """Any one of the row's records (they share track, protocol and method)."""
+        """Any one of the row's records (they share track, protocol, method and tier)."""
         return next(iter(self.items.values()))
 
     @property
     def track(self) -> str:
         """Track of the method."""
         return self.first.record.track
+
+    @property
+    def tier(self) -> Tier:
+        """What stands behind the number."""
+        return self.first.tier
+
+    @property
+    def counted(self) -> bool:
+        """Whether there are counts: without them, no interval, rank or verdict."""
+        return self.tier != REPORTED
 
     @property
     def fidelity(self) -> str:
@@ -146,7 +157,15 @@ class Row:
 
     @cached_property
     def conventions(self) -> dict[str, float | None]:
-        """Mean over seeds of mIoU under every scoring protocol of the label space."""
+        """Mean over seeds of mIoU under every scoring protocol of the label space.
+
+        A self-reported number is known under its own alone.
+        """
+        if not self.counted:
+            return {
+                protocol.ref: self.mean if protocol.ref == self.first.protocol.ref else None
+                for protocol in same_space(self.first.protocol.label_space)
+            }
         totals = np.stack([item.totals[''] for item in self.items.values()])
         found: dict[str, float | None] = {}
         for protocol in same_space(self.first.protocol.label_space):
@@ -195,8 +214,15 @@ class Board:
     @property
     def upper(self) -> float | None:
         """mIoU of the upper bound: the best complete bound row that is above the source model."""
-        means = [r.mean for r in self.rows if r.bound and r.gain and r.mean and r.gain > 0]
+        bounds = [r for r in self.rows if r.bound and r.counted]
+        means = [r.mean for r in bounds if r.gain and r.mean and r.gain > 0]
         return max(means, default=None)
+
+    @property
+    def best(self) -> Row | None:
+        """The best complete method; a self-reported number is none."""
+        found = [r for r in self.rows if not r.bound and r.counted and r.mean is not None]
+        return found[0] if found else None
 
 
 def _key(item: Item) -> BoardKey:
@@ -213,15 +239,29 @@ def _key(item: Item) -> BoardKey:
 
 
 def group(items: Sequence[Item]) -> dict[BoardKey, list[Item]]:
-    """Items by board, sorted; split further where images or labels differ."""
+    """Items by board, sorted; split further where images or labels differ.
+
+    A self-reported number stands with those of its data, or the first there are.
+    """
     found: dict[BoardKey, list[Item]] = defaultdict(list)
     for item in items:
         found[_key(item)].append(item)
     boards: dict[BoardKey, list[Item]] = {}
     for key in sorted(found):
-        prints = unique(item.truth for item in found[key])
+        truths = {item.path: _truth(item, found[key]) for item in found[key]}
+        prints = unique(truths.values())
         for truth in prints:
             tag = truth if len(prints) > 1 else ''
             name = replace(key, truth=tag)
-            boards[name] = [item for item in found[key] if item.truth == truth]
+            boards[name] = [item for item in found[key] if truths[item.path] == truth]
     return boards
+
+
+def _truth(item: Item, others: Sequence[Item]) -> str:
+    """Fingerprint of the images and labels that an item belongs to."""
+    if item.counted:
+        return item.truth
+    counted = [other for other in others if other.counted]
+    scored = item.record.data.get('score')
+    same = [other for other in counted if other.record.data.get('score') == scored]
+    return next((other.truth for other in (*same, *counted)), '')

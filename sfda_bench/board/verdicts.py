@@ -47,6 +47,8 @@ def judge(board: Board, row: Row, reported: Mapping[str, ReportedFile]) -> Verdi
 def answer(row: Row, candidate: Candidate) -> Verdict:
     """The verdict of a measured row on one reported row."""
     told, apart = candidate.told, candidate.apart
+    if not row.counted:
+        return Verdict('not comparable', 'self-reported, without counts')
     if row.bound and not same_checkpoint(row, told):
         return Verdict('not comparable', 'source model: every paper trains its own')
     if apart:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sfda_bench.board import capsule, compare, gallery, submission
+from sfda_bench.board import capsule, community, compare, gallery, submission
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import build, check, write
 from sfda_bench.board.explain import explain
+from sfda_bench.board.known import Known
 from sfda_bench.board.loading import load_item, load_items, require_records
 from sfda_bench.board.markdown import heading
 from sfda_bench.board.reported import REPORTED, lint, load_all, with_outside
 from sfda_bench.board.text import number
+from sfda_bench.board.tiers import RERUN, is_community
 from sfda_bench.errors import BenchError, require_known
 from sfda_bench.plan import catalog
+from sfda_bench.store.record import load_records
 
 
 def make_galleries(args: argparse.Namespace) -> None:
@@ -29,7 +33,7 @@ def make_galleries(args: argparse.Namespace) -> None:
             f'the images of suite {args.gallery} are not ours to copy into a site',
             'a suite that renders its own data, e.g. pocket',
         )
-    every = load_items(args.records)
+    every = [item for item in load_items(args.records) if item.tier == RERUN]
     require_known('suite with records', args.gallery, {i.record.entry.suite for i in every})
     items = [i for i in every if i.record.entry.suite == args.gallery]
     made = [
@@ -51,23 +55,43 @@ def lint_reported() -> None:
     print(f'{rows} reported rows of {len(load_all())} methods are in order')
 
 
-def leaderboard(args: argparse.Namespace) -> None:
-    """Write the boards, or only check, lint, compare or explain."""
+def validate(args: argparse.Namespace) -> int:
+    """Say of every record whether it can be taken; returns 1 if one cannot."""
+    here = [folder for folder in args.records if not is_community(folder)]
+    known = Known(pair for folder in here for pair in load_records(folder))
+    examined = community.examine(args.validate, known)
+    for found in examined:
+        for problem in found.problems:
+            print(f'error: {problem}', file=sys.stderr)
+        if found.record is not None and not found.problems:
+            print(f'{found.path}: {found.tier}, mIoU {number(found.record.scores.miou, 2)}')
+            for text in found.unchecked:
+                print(f'  not checked: {text}')
+    bad = sum(bool(found.problems) for found in examined)
+    print(f'{len(examined)} files examined, {bad or "none"} to mend')
+    return int(bad > 0)
+
+
+def leaderboard(args: argparse.Namespace) -> int | None:
+    """Write the boards, or only check, validate, lint, compare or explain."""
     for path in args.method:
         catalog.add(path)
+    if args.validate:
+        return validate(args)
     if args.lint:
         lint_reported()
-        return
+        return None
     if args.compare:
         a, b = (load_item(path) for path in args.compare)
         print(compare.text(a, b, compare.compare(a, b)))
-        return
+        return None
     if not args.allow_empty:
         require_records(args.records)
     if args.explain:
         print(explain_text(args.records, args.explain))
     else:
         _pages(args)
+    return None
 
 
 def _pages(args: argparse.Namespace) -> None:

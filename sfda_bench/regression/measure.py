@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sfda_bench.board.loading import Item, load_item
+from sfda_bench.board.loading import Item, load_item, require_counts
 from sfda_bench.plan.model import Entry, Plan
 from sfda_bench.regression.provenance import Facts
 from sfda_bench.store.runs import Store
@@ -90,6 +90,7 @@ def measure(
         facts: What is known of the plan's stages.
     """
     item = load_item(path)
+    require_counts(item)
     ids = {ref.id for ref in item.record.stages}
     known = {identity: facts[identity] for identity in ids if identity in facts}
     speed = None

@@ -14,7 +14,6 @@ from sfda_bench.plan.identity import digest
 from sfda_bench.plan.model import Entry, Plan, Stage
 from sfda_bench.scoring import protocols
 from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring
-from sfda_bench.scoring.rounds import by_round
 from sfda_bench.scoring.scores import score
 from sfda_bench.store.filenames import COUNTS_NAME, FINAL_NAME
 from sfda_bench.store.record import (
@@ -23,7 +22,6 @@ from sfda_bench.store.record import (
     CurvePoint,
     Guard,
     Record,
-    Scores,
     SourceRef,
     StageRef,
     counts_digest,
@@ -32,6 +30,7 @@ from sfda_bench.store.record import (
     save_record,
 )
 from sfda_bench.store.runs import Store
+from sfda_bench.store.scored import scores_of
 
 
 def is_complete(entry: Entry, store: Store) -> bool:
@@ -87,13 +86,12 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
     results = [_result(store, stage.id) for stage in own]
     counts, ids, conditions = load_counts(store.path(entry.stages[-1]) / COUNTS_NAME)
     source_counts, _, source_conditions = load_counts(store.path(entry.source_score) / COUNTS_NAME)
-    scored = score(counts, conditions, entry.scoring)
-    rounds = by_round(counts, ids, conditions, entry.scoring)
+    scores = scores_of(counts, ids, conditions, entry.scoring)
     source = stages[0]
     warnings = [w for result in results for w in result.get('warnings', [])]
     source_miou = score(source_counts, source_conditions, entry.scoring).miou
-    if own and scored.miou is not None and source_miou is not None and scored.miou < source_miou:
-        warnings.append(f'worse than source-only by {source_miou - scored.miou:.2f} mIoU')
+    if own and scores.miou is not None and source_miou is not None and scores.miou < source_miou:
+        warnings.append(f'worse than source-only by {source_miou - scores.miou:.2f} mIoU')
     facts = _result(store, entry.stages[-1])
     return Record(
         entry=entry.key,
@@ -105,18 +103,7 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
         scoring_protocol=entry.scoring.ref,
         predict_on=entry.method.card.predict_on,
         stages=[_ref(stage, index) for index, stage in enumerate(stages)],
-        scores=Scores(
-            miou=scored.miou,
-            per_class=scored.per_class,
-            per_condition=scored.per_condition,
-            per_round={number: found.miou for number, found in rounds.items()},
-            per_round_condition={
-                number: found.per_condition
-                for number, found in rounds.items()
-                if found.per_condition
-            },
-            images=len(ids),
-        ),
+        scores=scores,
         counts_file=f'{entry.key.slug}.npz',
         counts_sha256=counts_digest(counts, ids, conditions),
         source=SourceRef(

@@ -149,7 +149,11 @@ class Code(Strict):
 
 
 class Record(Strict):
-    """One entry's result, with all that decides whether it may be compared with another."""
+    """One entry's result, with all that decides whether it may be compared with another.
+
+    ``counts_file`` names the NPZ file beside it. It is empty, as is ``counts_sha256``, where there
+    are no counts: a self-reported number, which only ``results/community`` may hold.
+    """
 
     schema_version: Literal[1] = 1
     entry: EntryKey

@@ -16,9 +16,10 @@ def _board(parser: Parser) -> None:
         '--records',
         type=Path,
         nargs='+',
-        default=[RESULTS / 'records'],
+        default=[RESULTS / 'records', RESULTS / 'community'],
         metavar='DIR',
-        help='folders of records; of an entry in several, the last counts',
+        help='folders of records; of an entry in several, the last counts; in a folder called '
+        '`community` lie those of others',
     )
     parser.add_argument(
         '--method',
@@ -36,6 +37,13 @@ def _board(parser: Parser) -> None:
     )
     parser.add_argument(
         '--lint', action='store_true', help='only check the reported numbers; exit 1 on a problem'
+    )
+    parser.add_argument(
+        '--validate',
+        nargs='+',
+        type=Path,
+        metavar='RECORD',
+        help='only examine records to be submitted, or folders of them, against those here',
     )
     gallery = parser.add_argument(
         '--gallery', metavar='SUITE', help='first choose and copy pictures of a rendered suite'
@@ -76,7 +84,10 @@ def _submit(parser: Parser) -> None:
 BOARD = Command(
     'board', 'write the leaderboards, results/README.md and its pages, from records',
     'board:leaderboard', _board,
-    examples=('', '--check', '--explain tent', '--records results/records own/records'),
+    examples=(
+        '', '--check', '--explain tent', '--records results/records own/records',
+        '--validate results/community',
+    ),
 )  # fmt: skip
 CAPSULE = Command(
     'capsule', 'archive the entry behind a row, or verify such an archive offline',
