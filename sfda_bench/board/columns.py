@@ -30,10 +30,16 @@ def measured(row: Row) -> str:
 
 
 def rank(row: Row) -> str:
-    """Rank with its tie letters."""
+    """First and last rank that the comparisons leave open, e.g. ``2–5``."""
     if row.rank is None:
         return MISSING
-    return f'{row.rank} {row.ties}' if row.ties else str(row.rank)
+    return str(row.rank) if row.last_rank in (None, row.rank) else f'{row.rank}–{row.last_rank}'
+
+
+def seeds(row: Row) -> str:
+    """Number of seeds, and of how many if some are missing."""
+    have = str(len(row.items))
+    return have if row.complete else f'{have} of {len(row.expected)}'
 
 
 def reported(row: Row) -> float | None:
@@ -53,6 +59,7 @@ COLUMNS = [
     Column('method', lambda r: r.title, lambda r: r.title, False),
     Column('track', lambda r: r.track, lambda r: r.track, False),
     Column('fidelity', lambda r: r.fidelity, lambda r: r.fidelity, False),
+    Column('seeds', lambda r: len(r.items), seeds),
     Column('source', lambda r: r.source, lambda r: number(r.source)),
     Column('mIoU', lambda r: r.mean, measured),
     Column('reported', reported, lambda r: number(reported(r))),

@@ -18,7 +18,8 @@ from sfda_bench.board.columns import columns_of
 from sfda_bench.board.explain import explain
 from sfda_bench.board.guide import HOW_TO_READ, SUITES
 from sfda_bench.board.loading import unique
-from sfda_bench.board.markdown import heading, protocol_line, row_notes
+from sfda_bench.board.markdown import heading, protocol_line
+from sfda_bench.board.notes import findings
 from sfda_bench.board.pages import SHORT
 from sfda_bench.board.reported import ReportedFile
 from sfda_bench.board.reproduction import Answer
@@ -153,7 +154,7 @@ def _board_context(
         'board': board,
         'columns': columns_of(board.rows),
         'protocol': Markup(MARKDOWN.renderInline(protocol_line(board))),
-        'notes': [(row.title, text) for row in board.rows for text in row_notes(row)],
+        'notes': findings(board),
         'suite': _markdown(SUITES.get(board.key.suite, '')),
         'classes': _matrix(board.rows, 'per_class'),
         'conditions': _matrix(board.rows, 'per_condition'),
