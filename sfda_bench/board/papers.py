@@ -45,6 +45,14 @@ def entry(method: str) -> str:
     return _made(method, about)
 
 
+def link(method: str) -> str:
+    """Where a method's paper can be read; '' if neither its card nor its BibTeX entry says."""
+    about = card(method)
+    if about is not None and about.arxiv:
+        return f'https://arxiv.org/abs/{about.arxiv}'
+    return _field(entry(method), 'url')
+
+
 @cache
 def _papers() -> tuple[str, ...]:
     text = FILE.read_text(encoding='utf-8')
