@@ -70,8 +70,8 @@ class Links:
         return self._file(text, path, path.name)
 
     def _file(self, text: str, path: Path, title: str) -> list[Link]:
-        site = Path(os.path.abspath(self.site))
-        path = Path(os.path.abspath(path))
+        site = self.site.resolve()
+        path = path.resolve()
         if not path.is_relative_to(site.parent.parent):
             return []
         href = os.path.relpath(path, site).replace(os.sep, '/')

@@ -97,14 +97,14 @@ def class_names(item: Item) -> list[str]:
 
 
 def _details(row: Row, parts: dict[str, set[int]]) -> str:
-    """``terrain, truck (seed 0)``: parts of the same seeds together, no seeds if all have them."""
+    """``train (all seeds), wall (seed 0)``: parts of the same seeds together, most seeds first."""
     by_seeds: dict[tuple[int, ...], list[str]] = {}
     for part, seeds in parts.items():
         by_seeds.setdefault(tuple(sorted(seeds)), []).append(part)
-    return ', '.join(
-        ' '.join(filter(None, [', '.join(filter(None, names)), _seeds(row, seeds)]))
-        for seeds, names in by_seeds.items()
-    )
+    groups = sorted(by_seeds.items(), key=lambda group: (-len(group[0]), group[0]))
+    everywhere = '(all seeds)' if len(groups) > 1 else ''
+    texts = [(', '.join(names), _seeds(row, seeds) or everywhere) for seeds, names in groups]
+    return ', '.join(' '.join(filter(None, pair)) for pair in texts)
 
 
 def _seeds(row: Row, seeds: Sequence[int]) -> str:

@@ -38,13 +38,14 @@ def when(board: Board) -> str:
 
 
 def code(board: Board) -> str:
-    """``commit `0e2956cd38c6` ``, each that a record names, and whether it had changes."""
-    found = Counter((item.record.code.commit, item.record.code.dirty) for item in items(board))
-    parts = [
-        (f'`{commit[:12]}`' if commit else 'unknown') + (' with changes' if dirty else '')
-        for (commit, dirty), _ in found.most_common()
-    ]
-    return f'commit{"s" if len(parts) > 1 else ""} {", ".join(parts)}'
+    """Each commit that a record names, the most frequent first, and whether it had changes."""
+    parts = Counter(
+        (f'`{item.record.code.commit[:12]}`' if item.record.code.commit else 'unknown')
+        + (' with changes' if item.record.code.dirty else '')
+        for item in items(board)
+    )
+    names = [text for text, _ in sorted(parts.items(), key=lambda part: (-part[1], part[0]))]
+    return f'commit{"s" if len(names) > 1 else ""} {", ".join(names)}'
 
 
 def versions(board: Board) -> str:

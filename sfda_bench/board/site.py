@@ -68,7 +68,12 @@ def pages(
         **common,
     )
     files['reproduction.html'] = env.get_template('reproduction.html').render(
-        page='Reported numbers', file='reproduction.html', answers=answered, about=_markdown(ABOUT), **told, **common
+        page='Reported numbers',
+        file='reproduction.html',
+        answers=answered,
+        about=_markdown(ABOUT),
+        **told,
+        **common,
     )
     for board in boards:
         context = _board_context(board, reported, site)

@@ -9,8 +9,7 @@ import pytest
 
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import build
-from sfda_bench.board.columns import COLUMNS
-from sfda_bench.board.export import tex
+from sfda_bench.board.latex import tex
 from sfda_bench.board.loading import load_items
 from sfda_bench.board.reported import load_all
 from sfda_bench.board.reproduction import questions
@@ -61,9 +60,10 @@ def test_every_format_has_the_same_rows(records, files):
     data = pd.read_csv(io.StringIO(files[f'{SLUG}.csv']))
     assert data['method'].tolist() == titles
     assert data['mIoU'].tolist() == pytest.approx([row.mean for row in board.rows], abs=1e-4)
-    latex = [x for x in files[f'{SLUG}.tex'].splitlines() if x.endswith(r'\\')][1:]
-    assert [line.split(' & ')[1] for line in latex] == [tex(title) for title in titles]
-    assert all(line.count(' & ') == len(COLUMNS) - 3 for line in latex)  # nothing is reported
+    for tail, columns in (('', 5), ('__classes', 18)):
+        lines = [x for x in files[f'{SLUG}{tail}.tex'].splitlines() if x.endswith(r'\\')]
+        assert [line.split(' & ')[not tail] for line in lines[1:]] == [tex(t) for t in titles]
+        assert all(line.count(' & ') == columns - 1 for line in lines)
     markdown = cells(files[f'{SLUG}.md'], 'inference')
     assert [line[1] for line in markdown[1:]] == titles
     assert markdown == cells(files['README.md'], '### SYNTHIA')
@@ -117,7 +117,8 @@ def test_every_link_of_a_page_leads_somewhere(files):
 
 def test_bibtex_names_the_methods(files):
     text = files['boards/methods.bib']
-    assert '@misc{tent,' in text and 'eprint = {2006.10726}' in text
+    assert '% tent\n@inproceedings{wang2021tent,' in text and 'eprint = {2006.10726}' in text
+    assert 'author = {Wang, Dequan and Shelhamer, Evan' in text
     assert text.count('{') == text.count('}')
 
 
