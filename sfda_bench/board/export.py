@@ -27,8 +27,8 @@ def _record(board: Board, row: Row) -> dict:
         'scoring': key.scoring,
         **{column.name: column.value(row) for column in COLUMNS},
         'std': row.std,
-        'low': row.low,
-        'high': row.high,
+        'low': _end(row.low),
+        'high': _end(row.high),
         'seeds_expected': len(row.expected),
         'rank_last': row.last_rank,
         'ties': ' '.join(row.ties),
@@ -40,10 +40,15 @@ def _record(board: Board, row: Row) -> dict:
     }
 
 
+def _end(value: float | None) -> float | None:
+    """An end of an interval; in the digits beyond, processors differ and samples say nothing."""
+    return None if value is None else round(value, 2)
+
+
 def _ends(prefix: str, intervals: dict[str, tuple[float, float]]) -> dict[str, float]:
     found = {}
     for name, (low, high) in intervals.items():
-        found[f'{prefix}_{name}_low'], found[f'{prefix}_{name}_high'] = low, high
+        found[f'{prefix}_{name}_low'], found[f'{prefix}_{name}_high'] = _end(low), _end(high)
     return found
 
 

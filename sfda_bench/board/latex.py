@@ -43,10 +43,11 @@ def column_table(board: Board) -> str:
         ]
         for row in board.rows
     ]
+    spec = r'@{}l>{\raggedright\arraybackslash}Xrrr@{}'
+    ends = (rf'\begin{{tabularx}}{{\columnwidth}}{{{spec}}}', r'\end{tabularx}')
     header = ['', 'Method', 'mIoU', 'Gain', r'Gap (\%)']
     return _table(
-        board, 'table', 'tabularx',
-        (r'\begin{tabularx}{\columnwidth}{@{}lXrrr@{}}', r'\end{tabularx}'), header, body,
+        board, 'table', 'tabularx', ends, header, body,
         'Rank (the first and last that the comparisons leave open), mIoU with the standard '
         'deviation over seeds, gain over the source model, share of the way to the oracle.', '',
     )  # fmt: skip

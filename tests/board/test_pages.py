@@ -2,6 +2,8 @@
 
 import io
 import re
+import shutil
+import subprocess
 from collections import Counter
 
 import pandas as pd
@@ -147,6 +149,22 @@ def test_every_reported_number_is_counted_once_by_what_it_lacks(files):
 
 def test_latex_escapes():
     assert tex('a_b & 50% ± **x**') == r'a\_b \& 50\% $\pm$ \textbf{x}'
+
+
+@pytest.mark.skipif(not shutil.which('pdflatex'), reason='no pdflatex')
+def test_latex_tables_fit_a_column_and_a_page(files, tmp_path):
+    tables = sorted(name for name in files if name.endswith('.tex'))
+    for name in tables:
+        (tmp_path / name.rpartition('/')[2]).write_text(files[name])
+    inputs = '\\clearpage'.join(f'\\input{{{name.rpartition("/")[2]}}}' for name in tables)
+    (tmp_path / 'paper.tex').write_text(
+        '\\documentclass[twocolumn]{article}\\usepackage{booktabs,graphicx,tabularx}'
+        f'\\begin{{document}}{inputs}\\end{{document}}'
+    )
+    command = ['pdflatex', '-interaction=batchmode', '-halt-on-error', 'paper.tex']
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    log = (tmp_path / 'paper.log').read_text(errors='replace')
+    assert len(tables) == 4 and 'Overfull' not in log and (tmp_path / 'paper.pdf').is_file()
 
 
 def test_left_over_pages_are_removed(tmp_path, records):
