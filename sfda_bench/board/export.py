@@ -45,8 +45,8 @@ def _end(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-def _ends(prefix: str, intervals: dict[str, tuple[float, float]]) -> dict[str, float]:
-    found = {}
+def _ends(prefix: str, intervals: dict[str, tuple[float, float]]) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
     for name, (low, high) in intervals.items():
         found[f'{prefix}_{name}_low'], found[f'{prefix}_{name}_high'] = _end(low), _end(high)
     return found

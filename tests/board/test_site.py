@@ -161,8 +161,8 @@ def test_figures_show_only_what_was_measured(tmp_path):
 
 def test_axes_of_time_name_their_units():
     axis = figures.time_axis([2.5, 40, 200])
-    assert axis['ticktext'] == ['2 s', '5 s', '10 s', '20 s', '30 s', '1 min', '2 min']
-    assert axis['tickvals'] == [2, 5, 10, 20, 30, 60, 120]
+    assert axis['ticktext'] == ['2 s', '5 s', '10 s', '20 s', '30 s', '1 min', '2 min', '3 min']
+    assert axis['tickvals'] == [2, 5, 10, 20, 30, 60, 120, 180]
 
 
 def test_a_gallery_shows_where_methods_differ(tmp_path):

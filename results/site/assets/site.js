@@ -75,7 +75,8 @@ function filterTable(id) {
   for (const row of all('.heat tr[data-key]')) row.hidden = gone.has(row.dataset.key);
   const count = document.querySelector(`[data-count="${id}"]`);
   const rows = table.tBodies[0].rows.length;
-  if (count) count.textContent = `${shown} of ${rows - bounds} ${bounds ? `methods, ${bounds} bounds` : 'rows'}`;
+  const named = `methods, ${bounds} ${bounds === 1 ? 'bound' : 'bounds'}`;
+  if (count) count.textContent = rows === bounds ? '' : `${shown} of ${rows - bounds} ${bounds ? named : 'rows'}`;
 }
 
 // The head sticks to the page where the table fits, to the table's own box where it scrolls.
