@@ -302,6 +302,9 @@ def test_tables_sort_and_filter(site, browser):
     assert set(browser.run(CELLS, 'board', 1)) == {'IAPC', 'Oracle (target labels)', 'Source only'}
     assert browser.run(COUNT) == '1 of 4 methods, 2 bounds'
     assert len(browser.run(CELLS, 'heat-classes', 0)) == 3
+    browser.run('drawFigures()')
+    points = "return document.querySelectorAll('#plot-cost .scatterlayer .points path').length"
+    assert browser.run(points) == 1
     browser.run(FILTER, {'filter': 'bib'})  # names of links are no words of a row
     assert browser.run(COUNT) == '0 of 4 methods, 2 bounds'
     browser.run(FILTER, {'filter': '', 'track': 'test-time'})

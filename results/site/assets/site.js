@@ -61,6 +61,7 @@ function filterTable(id) {
   const selects = all(`select[data-choice="${id}"]`).filter((select) => select.value);
   const words = search ? search.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
   const gone = new Set();
+  const names = new Set();
   let shown = 0;
   let bounds = 0;
   for (const row of table.tBodies[0].rows) {
@@ -70,9 +71,12 @@ function filterTable(id) {
     const bound = row.classList.contains('bound');
     row.hidden = !bound && !(chosen && words.every((word) => text.includes(word)));
     if (row.hidden) gone.add(row.dataset.key);
+    const name = row.querySelector('.name');
+    if (row.hidden && name) names.add(name.textContent);
     if (bound) bounds += 1; else shown += !row.hidden;
   }
   for (const row of all('.heat tr[data-key]')) row.hidden = gone.has(row.dataset.key);
+  hideInFigures(names);
   const count = document.querySelector(`[data-count="${id}"]`);
   const rows = table.tBodies[0].rows.length;
   const named = `methods, ${bounds} ${bounds === 1 ? 'bound' : 'bounds'}`;
@@ -193,12 +197,26 @@ function setUpHeader() {
 
 // ---- Figures ----
 
+let hidden = new Set();
+
+// Methods that a filter hides are not drawn either.
+function hideInFigures(names) {
+  const same = names.size === hidden.size && [...names].every((name) => hidden.has(name));
+  hidden = names;
+  if (!same) drawSoon();
+}
+
+function drawSoon() {
+  clearTimeout(drawSoon.timer);
+  drawSoon.timer = setTimeout(drawFigures, 200);
+}
+
 function coloured(figure, width) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const axis = (given) => ({...given, gridcolor: colour('--line'), linecolor: colour('--line'), automargin: true});
   const wide = width >= 760;
-  const data = figure.data.map((trace) => {
+  const data = figure.data.filter((trace) => !hidden.has(trace.name)).map((trace) => {
     const copy = {...trace};
     for (const part of ['marker', 'line']) {
       // black, the one colour that is not seen on dark
@@ -363,4 +381,4 @@ setUpGallery();
 goToPart();
 openTarget();
 addEventListener('hashchange', () => { if (location.hash.includes('?')) location.reload(); else openTarget(); });
-addEventListener('resize', () => { clearTimeout(drawFigures.timer); drawFigures.timer = setTimeout(drawFigures, 200); });
+addEventListener('resize', drawSoon);
