@@ -19,7 +19,9 @@ function remember(part, values) {
 function goToPart() {
   const [part, values] = location.hash.slice(1).split('?');
   const place = part && document.getElementById(decodeURIComponent(part));
-  if (place && values !== undefined) place.scrollIntoView();
+  if (!place || values === undefined) return;
+  const count = document.querySelector(`[data-count="${CSS.escape(part)}"]`);
+  (count ? count.closest('.filters') : place).scrollIntoView();
 }
 
 // ---- Tables ----
