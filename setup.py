@@ -9,7 +9,7 @@ setup(
     package_dir=BESIDE,
     package_data={
         'sfda_bench': ['py.typed'],
-        'sfda_bench.board': ['templates/*'],
+        'sfda_bench.board': ['papers.bib', 'templates/*'],
         'sfda_bench.new_method': ['templates/*'],
         'sfda_bench.pocket': ['sizes.json'],
         'sfda_bench.mm_configs': ['**/*.py', '**/*.yaml'],

@@ -17,7 +17,14 @@ from sfda_bench.board.tiers import RERUN, Tier
 from sfda_bench.board.verdicts import judge
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
-from sfda_bench.scoring.ranking import Contestant, compare_all, draw, shared_ranks, tie_groups
+from sfda_bench.scoring.ranking import (
+    Contestant,
+    compare_all,
+    draw,
+    last_ranks,
+    shared_ranks,
+    tie_groups,
+)
 from sfda_bench.scoring.statistics import (
     SAMPLES,
     bootstrap_all,
@@ -139,16 +146,18 @@ def _compare(board: Board, samples: int) -> None:
     methods = {r.title: r.mean for r in complete if r.mean is not None and not r.bound}
     pairs = [pair for pair in board.pairs if pair.a in methods and pair.b in methods]
     ranks = shared_ranks(methods, pairs)
+    last = last_ranks(methods, pairs)
     groups = tie_groups(methods, pairs)
     for row in board.rows:
         row.rank = ranks.get(row.title)
-        row.ties = ''.join(_letter(i) for i, names in enumerate(groups) if row.title in names)
+        row.last_rank = last.get(row.title)
+        row.ties = tuple(_letter(i) for i, names in enumerate(groups) if row.title in names)
 
 
 def _letter(index: int) -> str:
-    """a to z, then a2 and so on."""
+    """a to z, then aa, ab and so on."""
     turn, place = divmod(index, 26)
-    return ascii_lowercase[place] + (str(turn + 1) if turn else '')
+    return (_letter(turn - 1) if turn else '') + ascii_lowercase[place]
 
 
 def _order(row: Row) -> tuple:

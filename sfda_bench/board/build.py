@@ -8,10 +8,12 @@ from pathlib import Path
 from sfda_bench.atomic import write_all
 from sfda_bench.board import overall
 from sfda_bench.board.boards import make_boards
-from sfda_bench.board.export import bibtex, csv, latex
+from sfda_bench.board.export import csv
+from sfda_bench.board.latex import class_table, column_table
 from sfda_bench.board.loading import load_items
 from sfda_bench.board.markdown import readme
 from sfda_bench.board.pages import board_page
+from sfda_bench.board.papers import bibtex
 from sfda_bench.board.reported import REPORTED, load_all, with_outside
 from sfda_bench.board.reproduction import answers, questions
 from sfda_bench.board.reproduction_page import overview as reported_overview
@@ -59,7 +61,8 @@ def build(
         stem = f'boards/{board.key.slug}'
         files[f'{stem}.md'] = board_page(board, reported)
         files[f'{stem}.csv'] = csv(board)
-        files[f'{stem}.tex'] = latex(board)
+        files[f'{stem}.tex'] = column_table(board)
+        files[f'{stem}__classes.tex'] = class_table(board)
     pages = site_pages(boards, reported, answered, site)
     return files | {f'{SITE}/{name}': text for name, text in pages.items()}
 

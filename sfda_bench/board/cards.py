@@ -16,7 +16,7 @@ def title(kind: str, name: str) -> str:
         config = catalog.load(kind, name)
     except BenchError:
         return name
-    return str(config[kind[:-1]].get('title', name))
+    return str(config[kind[:-1]].get('title', name)).replace('->', '→')
 
 
 @cache

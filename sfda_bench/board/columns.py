@@ -33,10 +33,16 @@ def measured(row: Row) -> str:
 
 
 def rank(row: Row) -> str:
-    """Rank with its tie letters."""
+    """First and last rank that the comparisons leave open, e.g. ``2–5``."""
     if row.rank is None:
         return MISSING
-    return f'{row.rank} {row.ties}' if row.ties else str(row.rank)
+    return str(row.rank) if row.last_rank in (None, row.rank) else f'{row.rank}–{row.last_rank}'
+
+
+def seeds(row: Row) -> str:
+    """Number of seeds, and of how many if some are missing."""
+    have = str(len(row.items))
+    return have if row.complete else f'{have} of {len(row.expected)}'
 
 
 def reported(row: Row) -> float | None:
@@ -57,6 +63,7 @@ COLUMNS = [
     Column('track', lambda r: r.track, lambda r: r.track, False),
     Column('fidelity', lambda r: r.fidelity, lambda r: r.fidelity, False),
     Column('tier', lambda r: r.tier, lambda r: r.tier, False),
+    Column('seeds', lambda r: len(r.items), seeds),
     Column('source', lambda r: r.source, lambda r: number(r.source)),
     Column('mIoU', lambda r: r.mean, measured),
     Column('reported', reported, lambda r: number(reported(r))),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from math import log10
 from typing import Any
 
 from sfda_bench.board.rows import Board, Row
-from sfda_bench.scoring.protocols import split_ref
+from sfda_bench.board.text import duration
 
 Figure = dict[str, Any]
 
@@ -26,7 +27,6 @@ def _layout(x: str, y: str, **more: Any) -> dict[str, Any]:
         'margin': {'l': 55, 'r': 15, 't': 15, 'b': 50},
         'xaxis': {'title': {'text': x}, 'zeroline': False},
         'yaxis': {'title': {'text': y}, 'zeroline': False},
-        'legend': {'orientation': 'h', 'y': -0.25},
         'hovermode': 'closest',
         **more,
     }
@@ -60,15 +60,15 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def cost(board: Board) -> Figure | None:
-    """Cost of adaptation against mIoU, with the Pareto front; bounds left out."""
+    """Cost of adaptation (seconds) against mIoU, with the Pareto front; bounds left out."""
     data, points = [], []
     for index, row in enumerate(board.rows):
         if row.mean is None or row.hours is None or row.bound:
             continue
-        minutes = max(row.hours * 60, 1e-3)
-        points.append((minutes, row.mean))
-        text = f'{row.title}: {row.mean:.1f} mIoU, {minutes:.2f} min'
-        data.append(_point(row, index, minutes, row.mean, text))
+        seconds = max(row.hours * 3600, 0.1)
+        points.append((seconds, row.mean))
+        text = f'{row.title}: {row.mean:.1f} mIoU, {duration(row.hours)}'
+        data.append(_point(row, index, seconds, row.mean, text))
     if not data:
         return None
     front = pareto(points)
@@ -81,9 +81,29 @@ def cost(board: Board) -> Figure | None:
         'line': {'color': '#888888', 'dash': 'dot', 'shape': 'hv'},
         'hoverinfo': 'skip',
     }
-    layout = _layout('adaptation, minutes (log)', 'mIoU')
-    layout['xaxis']['type'] = 'log'
+    layout = _layout('wall time of the adaptation (log scale)', 'mIoU, %')
+    layout['xaxis'] |= time_axis([x for x, _ in points])
     return {'data': [line, *data], 'layout': layout}
+
+
+TIMES = {
+    '0.1 s': 0.1, '0.3 s': 0.3, '1 s': 1, '2 s': 2, '5 s': 5, '10 s': 10, '20 s': 20, '30 s': 30,
+    '1 min': 60, '2 min': 120, '3 min': 180, '5 min': 300, '10 min': 600, '20 min': 1200,
+    '30 min': 1800, '1 h': 3600, '2 h': 7200, '5 h': 18000, '10 h': 36000, '1 day': 86400,
+    '2 days': 172800, '5 days': 432000,
+}  # fmt: skip
+
+
+def time_axis(seconds: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis that names times as people do, a little wider than the values."""
+    low, high = min(seconds) / 1.3, max(seconds) * 1.3
+    shown = {text: value for text, value in TIMES.items() if low <= value <= high}
+    return {
+        'type': 'log',
+        'range': [_short(log10(low)), _short(log10(high))],
+        'tickvals': list(shown.values()),
+        'ticktext': list(shown),
+    }
 
 
 def curves(board: Board) -> Figure | None:
@@ -108,7 +128,7 @@ def curves(board: Board) -> Figure | None:
                 'marker': {'symbol': symbol},
             }
         )
-    return {'data': data, 'layout': _layout('iteration', 'mIoU')} if data else None
+    return {'data': data, 'layout': _layout('iteration', 'mIoU, %')} if data else None
 
 
 def reported_scatter(boards: Sequence[Board]) -> Figure | None:
@@ -136,26 +156,4 @@ def reported_scatter(boards: Sequence[Board]) -> Figure | None:
         'line': {'color': '#888888', 'dash': 'dot'},
         'hoverinfo': 'skip',
     }
-    return {'data': [line, *data], 'layout': _layout('reported mIoU', 'measured mIoU')}
-
-
-def translator(board: Board) -> Figure | None:
-    """The same predictions under every scoring protocol of the label space."""
-    data = []
-    for index, row in enumerate(board.rows):
-        values = {name: value for name, value in row.conventions.items() if value is not None}
-        if len(values) < 2:
-            continue
-        colour, symbol = style(index)
-        data.append(
-            {
-                'type': 'scatter',
-                'mode': 'lines+markers',
-                'name': row.title,
-                'x': [split_ref(name)[0] for name in values],
-                'y': [_short(value) for value in values.values()],
-                'line': {'color': colour, 'width': 1},
-                'marker': {'symbol': symbol, 'size': 8},
-            }
-        )
-    return {'data': data, 'layout': _layout('', 'mIoU')} if data else None
+    return {'data': [line, *data], 'layout': _layout('reported mIoU, %', 'measured mIoU, %')}

@@ -28,6 +28,7 @@ from sfda_bench.errors import BenchError
 from sfda_bench.labels import CAMVID_PALETTE, CITYSCAPES_PALETTE, IGNORE
 from sfda_bench.plan import catalog
 from sfda_bench.reading import DAMAGE, first_line, read_bytes, read_json
+from sfda_bench.scoring.protocols import ScoringProtocol
 from sfda_bench.store.filenames import PREDICTIONS
 from sfda_bench.stream_ids import round_id
 
@@ -96,6 +97,18 @@ def write(drawn: Drawn, site: Path) -> None:
     write_folder(folder, {**drawn.files, INDEX: index.encode()})
 
 
+def palette_of(protocol: ScoringProtocol) -> Sequence[tuple[int, int, int]]:
+    """Colours of the classes of a label space, in the order of ``protocol.labels``."""
+    return CAMVID_PALETTE if protocol.label_space == 'camvid11' else CITYSCAPES_PALETTE
+
+
+def legend(board: Board) -> list[tuple[str, str]]:
+    """Name and CSS colour of every class in the pictures of a board."""
+    protocol = board.rows[0].first.protocol
+    colours = zip(protocol.labels, palette_of(protocol), strict=True)
+    return [(name, f'rgb({red},{green},{blue})') for name, (red, green, blue) in colours]
+
+
 def _predictions(row: Row, runs: Path) -> Path | None:
     """Folder of saved predictions of a row's first seed, or ``None``."""
     stages = row.first.record.stages
@@ -156,7 +169,7 @@ def make(board: Board, site: Path, runs: Path, data_root: Path, number: int = SA
     samples = list_split(task['folder'], root, task['split'], task.get('conditions'))
     by_id = {sample.sample_id: sample for sample in samples}
     first = next(iter(rows.values())).first
-    palette = CAMVID_PALETTE if first.protocol.label_space == 'camvid11' else CITYSCAPES_PALETTE
+    palette = palette_of(first.protocol)
     pictures, written = [], {}
     for index in choose(list(rows.values()), number):
         sample = by_id.get(first.ids[index])

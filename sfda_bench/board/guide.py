@@ -8,10 +8,13 @@ HOW_TO_READ = """\
 * **mIoU** is in percent, over all pixels of the set (not a mean over images). Void predictions
   count as errors. `mean ± std` is over seeds; `[low, high]` is the 95 % interval of the mean from
   10,000 bootstrap samples of the images.
-* **Rank** is 1 + the number of methods that are significantly better (paired bootstrap over the
-  same images and the spread over seeds, this moderated by the whole table; Holm-corrected over all
-  pairs of the table, 5 %). Two methods with a **tie letter** in common are not separable, two
-  without are.
+* **Rank** `2–5`: one method is significantly better (the first number less one), and three others
+  (the last less the first) cannot be told from this one. *Significant* is by paired bootstrap over
+  the same images and the spread over seeds, this moderated by the whole table; Holm-corrected over
+  all pairs of the table, 5 %. Ranges that overlap say nothing of a pair: the site marks the methods
+  that cannot be told from one, *paired comparisons* of a board lists every pair, and the CSV has
+  letters (`ties`): two methods have one in common just if they cannot be told apart.
+* **Seeds** is how many runs a row is the mean of; rows of one seed have no `± std`.
 * **Source** is the mIoU of the very source model the method started from, on the same images;
   **gain** is measured minus that; **gap** is the share of the way from source to oracle that was
   covered. A method with a gain below 0 makes the model worse.

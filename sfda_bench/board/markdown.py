@@ -8,7 +8,9 @@ from itertools import groupby
 from sfda_bench.board.cards import card, title
 from sfda_bench.board.columns import columns_of
 from sfda_bench.board.guide import HOW_TO_READ, SUITES
-from sfda_bench.board.rows import Board, Row
+from sfda_bench.board.notes import findings
+from sfda_bench.board.provenance import provenance
+from sfda_bench.board.rows import Board
 from sfda_bench.board.text import MISSING, number, table
 from sfda_bench.plan import catalog
 from sfda_bench.plan.method import NEEDS, Method
@@ -86,18 +88,19 @@ def section(board: Board) -> str:
         '',
         main_table(board),
     ]
-    notes = [f'* {row.title}: {text}' for row in board.rows for text in row_notes(row)]
+    notes = [f'* {finding}' for finding in findings(board)]
     notes += [f'* not run: {text}' for text in missing_methods(board)]
     return '\n'.join([*lines, *(['', *notes] if notes else [])])
 
 
 def protocol_line(board: Board) -> str:
-    """Images, protocols and hardware of a board."""
+    """Images, protocols, hardware, seeds, date and commit of a board."""
     shown = f', each shown {board.rounds} times' if board.rounds > 1 else ''
     about = network_facts(board.key.network)
     return (
         f'{board.images} images{shown}; {about}inference `{board.key.inference}`, '
-        f'scoring `{board.key.scoring}`. Cost on {", ".join(hardware(board)) or MISSING}.'
+        f'scoring `{board.key.scoring}`. Cost on {", ".join(hardware(board)) or MISSING}. '
+        f'{provenance(board)}'
     )
 
 
@@ -138,27 +141,6 @@ def main_table(board: Board) -> str:
     columns = columns_of(board.rows)
     body = [[column.text(row) for column in columns] for row in board.rows]
     return table([column.name for column in columns], body, 4)
-
-
-def row_notes(row: Row) -> list[str]:
-    """What a reader must know about a row beside its numbers."""
-    notes = list(row.warnings)
-    verdicts = {item.record.guard.verdict for item in row.items.values()}
-    if not row.bound and row.track != 'uda' and verdicts - {'sealed'}:
-        notes.append(f'data guard: {", ".join(sorted(verdicts))}')
-    given = sorted({file for item in row.items.values() for file in item.record.guard.given})
-    if given and row.track != 'uda':
-        notes.append(f'{", ".join(sorted(verdicts))}, given {", ".join(given)}')
-    predicting = {item.record.predict_on for item in row.items.values()} - {'student', 'source'}
-    if predicting:
-        notes.append(f'predicts with its {", ".join(sorted(predicting))}')
-    selected = {item.record.selection for item in row.items.values()} - {'last'}
-    if selected:
-        notes.append(f'checkpoint selection: {", ".join(sorted(selected))}')
-    gone = sorted({name for item in row.items.values() for name in item.scores.absent})
-    if gone:
-        notes.append(f'classes without a pixel in the truth: {", ".join(gone)}')
-    return notes
 
 
 def hardware(board: Board) -> list[str]:

@@ -27,7 +27,8 @@ def board_page(board: Board, reported: Mapping[str, ReportedFile]) -> str:
         NOTE,
         f'# {heading(board)}',
         f'[Leaderboard](../README.md) · [CSV]({board.key.slug}.csv) · '
-        f'[LaTeX]({board.key.slug}.tex)',
+        f'LaTeX [for a column]({board.key.slug}.tex), [by class]({board.key.slug}__classes.tex) · '
+        '[BibTeX](methods.bib)',
         protocol_line(board),
         main_table(board),
         '## Per class (IoU, mean over seeds)\n\n' + class_table(board),

@@ -62,7 +62,10 @@ class Verdict:
 
 @dataclass
 class Row:
-    """One method on one board, its records of one tier. Percent and points; ``None`` = missing."""
+    """One method on one board, its records of one tier. Percent and points; ``None`` = missing.
+
+    ``ties`` are letters of groups: two rows have one in common just if they are not separable.
+    """
 
     method: str
     title: str
@@ -74,7 +77,8 @@ class Row:
     low: float | None = None
     high: float | None = None
     rank: int | None = None
-    ties: str = ''
+    last_rank: int | None = None
+    ties: tuple[str, ...] = ()
     source: float | None = None
     gain: float | None = None
     gap: float | None = None

@@ -12,19 +12,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from sfda_bench.board import figures, gallery, reproduction_page
+from sfda_bench.board import figures, gallery, papers, reproduction_page
 from sfda_bench.board.cards import card, title
 from sfda_bench.board.columns import columns_of
 from sfda_bench.board.explain import explain
 from sfda_bench.board.guide import HOW_TO_READ, SUITES
+from sfda_bench.board.links import Links, row_key
 from sfda_bench.board.loading import unique
-from sfda_bench.board.markdown import heading, protocol_line, row_notes
+from sfda_bench.board.markdown import heading, protocol_line
+from sfda_bench.board.notes import findings
 from sfda_bench.board.pages import SHORT
+from sfda_bench.board.provenance import versions
 from sfda_bench.board.reported import ReportedFile
 from sfda_bench.board.reproduction import Answer
 from sfda_bench.board.reproduction_page import ABOUT
 from sfda_bench.board.rows import Board, Row
 from sfda_bench.board.text import number
+from sfda_bench.errors import BenchError
+from sfda_bench.plan import catalog
 from sfda_bench.scoring.protocols import load_scoring
 
 TEMPLATES = Path(__file__).with_name('templates')
@@ -47,20 +52,12 @@ def pages(
         site: Folder that holds the galleries, to be linked where there are any.
     """
     env = _environment()
-    nav = [
-        (
-            f'{b.key.slug}.html',
-            f'{b.key.suite}: {title("tasks", b.key.task)}'
-            + (f' ({b.key.setting})' if b.key.setting else ''),
-            b.key.network,
-        )
-        for b in boards
-    ]
-    common = {'nav': nav, 'number': number}
+    common = {'nav': navigation(boards), 'number': number}
     told = {'words': reproduction_page, 'title': title}
     files = {f'assets/{name}': (TEMPLATES / name).read_text(encoding='utf-8') for name in ASSETS}
     files['index.html'] = env.get_template('index.html').render(
         page='Leaderboard',
+        file='index.html',
         boards=[(board, heading(board)) for board in boards],
         guide=_markdown(HOW_TO_READ),
         suites={name: _markdown(text) for name, text in SUITES.items()},
@@ -71,13 +68,32 @@ def pages(
         **common,
     )
     files['reproduction.html'] = env.get_template('reproduction.html').render(
-        page='Reported numbers', answers=answered, about=_markdown(ABOUT), **told, **common
+        page='Reported numbers',
+        file='reproduction.html',
+        answers=answered,
+        about=_markdown(ABOUT),
+        **told,
+        **common,
     )
     for board in boards:
-        context = _board_context(board, reported, gallery.load(site, board.key.slug))
+        context = _board_context(board, reported, site)
         text = env.get_template('board.html').render(**context, **common)
         files[f'{board.key.slug}.html'] = text
     return files
+
+
+Nav = dict[str, dict[str, list[tuple[str, str]]]]
+
+
+def navigation(boards: Sequence[Board]) -> Nav:
+    """Boards by suite and title: setting and file of each, offline ones first."""
+    found: Nav = {}
+    for board in boards:
+        key = board.key
+        name = f'{title("tasks", key.task)}, {title("networks", key.network)}'
+        text = ' '.join(filter(None, (key.setting or 'offline', key.truth)))
+        found.setdefault(key.suite, {}).setdefault(name, []).append((text, f'{key.slug}.html'))
+    return found
 
 
 def _environment() -> Environment:
@@ -111,7 +127,7 @@ STOPS = ((255, 255, 217), (161, 218, 180), (65, 182, 196), (34, 94, 168), (8, 29
 def shade(value: float | None, low: float = 0, high: float = 100) -> str:
     """CSS colours of a heat-map cell, text in the readable colour."""
     if value is None:
-        return 'background:#eee;color:#555'
+        return ''
     place = min(max((value - low) / (high - low), 0), 1) * (len(STOPS) - 1)
     index = min(int(place), len(STOPS) - 2)
     pairs = zip(STOPS[index], STOPS[index + 1], strict=True)
@@ -139,8 +155,9 @@ def _mechanisms(method: str) -> list[str]:
 
 
 def _board_context(
-    board: Board, reported: Mapping[str, ReportedFile], pictures: gallery.Gallery | None
+    board: Board, reported: Mapping[str, ReportedFile], site: Path
 ) -> dict[str, Any]:
+    pictures, links = gallery.load(site, board.key.slug), Links(site)
     suspects = []
     for row in board.rows:
         if row.verdict is not None and row.verdict.reported is not None:
@@ -151,9 +168,10 @@ def _board_context(
     return {
         'page': heading(board),
         'board': board,
-        'columns': columns_of(board.rows),
+        'file': f'{board.key.slug}.html',
+        'columns': sorted(columns_of(board.rows), key=lambda c: c.name == 'verdict'),
         'protocol': Markup(MARKDOWN.renderInline(protocol_line(board))),
-        'notes': [(row.title, text) for row in board.rows for text in row_notes(row)],
+        'notes': findings(board),
         'suite': _markdown(SUITES.get(board.key.suite, '')),
         'classes': _matrix(board.rows, 'per_class'),
         'conditions': _matrix(board.rows, 'per_condition'),
@@ -166,11 +184,25 @@ def _board_context(
             'cost': _json(figures.cost(board)),
             'curves': _json(figures.curves(board)),
             'scatter': _json(figures.reported_scatter([board])),
-            'translator': _json(figures.translator(board)),
         },
         'suspects': suspects,
         'shade': shade,
-        'cards': [(row.title, card(row.method)) for row in board.rows],
+        'cards': [(row, card(row.method)) for row in board.rows],
+        'bib': {row.method: papers.entry(row.method) for row in board.rows},
+        'key': row_key,
+        'links': {row.title: links.row(row) for row in board.rows},
+        'files': links.board(board),
+        'versions': versions(board),
         'mechanisms': {row.method: _mechanisms(row.method) for row in board.rows},
         'gallery': _json(pictures.model_dump()) if pictures else None,
+        'legend': gallery.legend(board) if pictures else [],
+        'no_pictures': pictures is None and not _rendered(board.key.suite),
     }
+
+
+def _rendered(suite: str) -> bool:
+    """Whether a suite draws its images itself, so that they may be shown."""
+    try:
+        return 'renders' in catalog.load('suites', suite)['suite']
+    except BenchError:
+        return True

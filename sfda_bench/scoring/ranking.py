@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Literal
@@ -174,6 +174,15 @@ def shared_ranks(
         if pair.p_adjusted < alpha and pair.difference != 0:
             ranks[pair.b if pair.difference > 0 else pair.a] += 1
     return ranks
+
+
+def last_ranks(
+    means: dict[str, float], pairs: Sequence[Pair], alpha: float = 1 - LEVEL
+) -> dict[str, int]:
+    """The last rank that the comparisons leave open: all methods but those significantly worse."""
+    turned = [replace(pair, difference=-pair.difference) for pair in pairs]
+    worse = shared_ranks(means, turned, alpha)
+    return {name: len(means) + 1 - rank for name, rank in worse.items()}
 
 
 def tie_groups(

@@ -59,12 +59,19 @@ class Browser:
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error)['value']['message']) from None
 
-    def open(self, path, width, height=900):
-        """Load a file in a window of ``width`` CSS pixels."""
+    def open(self, path, width, height=900, part=''):
+        """Load a file anew in a window of ``width`` CSS pixels, at the ``part`` behind ``#``."""
         # Emulation, because a headless window is never narrower than 500 pixels.
         size = dict(width=width, height=height, deviceScaleFactor=1, mobile=False)
         self._devtools('Emulation.setDeviceMetricsOverride', size)
-        self._send('POST', '/url', {'url': path.as_uri()})
+        if part:  # else only the part changes, and nothing is loaded
+            self._send('POST', '/url', {'url': 'about:blank'})
+        self._send('POST', '/url', {'url': path.as_uri() + (f'#{part}' if part else '')})
+
+    def prefer(self, scheme):
+        """Pages are told that the system is ``'light'`` or ``'dark'``."""
+        wanted = dict(name='prefers-color-scheme', value=scheme)
+        self._devtools('Emulation.setEmulatedMedia', dict(features=[wanted]))
 
     def _devtools(self, command, params):
         data = {'cmd': command, 'params': params}
@@ -100,7 +107,7 @@ class Browser:
 
 
 def main():
-    """``python -m tests.board.browser PAGE PNG [WIDTH HEIGHT]``: a picture of the top of a page."""
+    """``python -m tests.board.browser PAGE PNG [WIDTH HEIGHT [dark]]``: the top of a page."""
     import pathlib
     import sys
     import tempfile
@@ -110,6 +117,7 @@ def main():
     with tempfile.TemporaryDirectory() as profile:
         browser = Browser(profile)
         try:
+            browser.prefer('dark' if sys.argv[5:] == ['dark'] else 'light')
             browser.open(page, width, height)
             browser.screenshot(out)
         finally:

@@ -436,16 +436,19 @@ def test_seeds_of_others_do_not_move_a_row_of_ours(ours, tmp_path):
 def test_every_page_shows_the_tier_where_a_row_was_not_run_here(ours, mixed):
     slug = f'pocket__{STEM}'
     heads = {
-        f'boards/{slug}.md': '| fidelity | tier | source |',
-        f'boards/{slug}.csv': ',fidelity,tier,source,',
-        f'boards/{slug}.tex': '& fidelity & tier & source &',
+        f'boards/{slug}.md': '| fidelity | tier | seeds |',
+        f'boards/{slug}.csv': ',fidelity,tier,seeds,',
         f'site/{slug}.html': '<th class="col-tier">tier</th>',
-        'README.md': '| fidelity | tier | source |',
+        'README.md': '| fidelity | tier | seeds |',
     }
     plain, shown = build([ours], 100), build(mixed, 100)
     for name, head in heads.items():
         assert head in shown[name] and head not in plain[name], name
         assert all(tier in shown[name] for tier in (RERUN, RECOMPUTED, REPORTED)), name
+    for tail in ('', '__classes'):
+        table = f'boards/{slug}{tail}.tex'
+        assert all(f'({tier})' in shown[table] for tier in (RECOMPUTED, REPORTED))
+        assert not any(tier in plain[table] for tier in (RERUN, RECOMPUTED, REPORTED))
     head, *lines = plain['board.csv'].splitlines()
     assert 'tier' in head.split(',') and all(RERUN in line for line in lines)
 

@@ -2,6 +2,8 @@
 
 import io
 import re
+import shutil
+import subprocess
 from collections import Counter
 
 import pandas as pd
@@ -9,8 +11,7 @@ import pytest
 
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import build
-from sfda_bench.board.columns import COLUMNS
-from sfda_bench.board.export import tex
+from sfda_bench.board.latex import tex
 from sfda_bench.board.loading import load_items
 from sfda_bench.board.markdown import section
 from sfda_bench.board.reported import load_all
@@ -62,9 +63,10 @@ def test_every_format_has_the_same_rows(records, files):
     data = pd.read_csv(io.StringIO(files[f'{SLUG}.csv']))
     assert data['method'].tolist() == titles
     assert data['mIoU'].tolist() == pytest.approx([row.mean for row in board.rows], abs=1e-4)
-    latex = [x for x in files[f'{SLUG}.tex'].splitlines() if x.endswith(r'\\')][1:]
-    assert [line.split(' & ')[1] for line in latex] == [tex(title) for title in titles]
-    assert all(line.count(' & ') == len(COLUMNS) - 4 for line in latex)  # none reported or sent
+    for tail, columns in (('', 5), ('__classes', 18)):
+        lines = [x for x in files[f'{SLUG}{tail}.tex'].splitlines() if x.endswith(r'\\')]
+        assert [line.split(' & ')[not tail] for line in lines[1:]] == [tex(t) for t in titles]
+        assert all(line.count(' & ') == columns - 1 for line in lines)
     markdown = cells(files[f'{SLUG}.md'], 'inference')
     assert [line[1] for line in markdown[1:]] == titles
     assert markdown == cells(files['README.md'], '### SYNTHIA')
@@ -118,7 +120,8 @@ def test_every_link_of_a_page_leads_somewhere(files):
 
 def test_bibtex_names_the_methods(files):
     text = files['boards/methods.bib']
-    assert '@misc{tent,' in text and 'eprint = {2006.10726}' in text
+    assert '% tent\n@inproceedings{wang2021tent,' in text and 'eprint = {2006.10726}' in text
+    assert 'author = {Wang, Dequan and Shelhamer, Evan' in text
     assert text.count('{') == text.count('}')
 
 
@@ -169,6 +172,22 @@ def lines_of(text, start):
 
 def test_latex_escapes():
     assert tex('a_b & 50% ± **x**') == r'a\_b \& 50\% $\pm$ \textbf{x}'
+
+
+@pytest.mark.skipif(not shutil.which('pdflatex'), reason='no pdflatex')
+def test_latex_tables_fit_a_column_and_a_page(files, tmp_path):
+    tables = sorted(name for name in files if name.endswith('.tex'))
+    for name in tables:
+        (tmp_path / name.rpartition('/')[2]).write_text(files[name])
+    inputs = '\\clearpage'.join(f'\\input{{{name.rpartition("/")[2]}}}' for name in tables)
+    (tmp_path / 'paper.tex').write_text(
+        '\\documentclass[twocolumn]{article}\\usepackage{booktabs,graphicx,tabularx}'
+        f'\\begin{{document}}{inputs}\\end{{document}}'
+    )
+    command = ['pdflatex', '-interaction=batchmode', '-halt-on-error', 'paper.tex']
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    log = (tmp_path / 'paper.log').read_text(errors='replace')
+    assert len(tables) == 4 and 'Overfull' not in log and (tmp_path / 'paper.pdf').is_file()
 
 
 def test_left_over_pages_are_removed(tmp_path, records):

@@ -10,7 +10,7 @@ import pytest
 
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.loading import load_items
-from sfda_bench.board.markdown import row_notes
+from sfda_bench.board.notes import row_notes
 from sfda_bench.errors import BenchError
 from sfda_bench.run.seal.guard import Guard, landlock_available
 
@@ -162,7 +162,7 @@ def test_a_file_that_a_user_gives_is_told_with_its_content(bench, hostile, tmp_p
     assert given == {'hostile': told, 'source_only': []}
     (board,) = make_boards(items, samples=50)
     notes = {row.method: row_notes(row) for row in board.rows}
-    assert [note for note in notes['hostile'] if f'given {told[0]}' in note]
+    assert [note for note in notes['hostile'] if 'given files' in note and told[0] in note]
     assert not [note for note in notes['source_only'] if 'given' in note]
 
 

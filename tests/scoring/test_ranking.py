@@ -43,6 +43,7 @@ def test_ties_need_not_be_transitive():
     pairs = [pair('a', 'b', 1, 0.3), pair('b', 'c', 1, 0.3), pair('a', 'c', 2, 0.01)]
     assert R.tie_groups(means, pairs) == [['a', 'b'], ['b', 'c']]
     assert R.shared_ranks(means, pairs) == {'a': 1, 'b': 1, 'c': 2}
+    assert R.last_ranks(means, pairs) == {'a': 2, 'b': 3, 'c': 3}
 
 
 def test_a_letter_in_common_means_not_separable():
@@ -55,6 +56,9 @@ def test_a_letter_in_common_means_not_separable():
     ]
     groups = R.tie_groups(means, pairs)
     assert groups[0] == ['a', 'b', 'd']
+    first, last = R.shared_ranks(means, pairs), R.last_ranks(means, pairs)
+    for x in 'abcde':  # a range is as long as there are methods that it cannot be told from
+        assert last[x] - first[x] == 4 - sum(x in two for two in apart)
     for x, y in combinations('abcde', 2):
         assert any(x in g and y in g for g in groups) == ((x, y) not in apart)
 
