@@ -456,7 +456,7 @@ def test_every_page_shows_the_tier_where_a_row_was_not_run_here(ours, mixed):
 def test_a_board_of_numbers_alone_is_built(tmp_path):
     write(tmp_path / 'community', told())
     files = build([tmp_path / 'community'], 100)
-    assert f'| {REPORTED} | 22.4 | – (1 of 1 seeds: s7 41.5) |' in files['README.md']
+    assert f'| {REPORTED} | 1 of 1 | 22.4 | – (1 of 1 seeds: s7 41.5) |' in files['README.md']
     assert f',{REPORTED},7,40,' in files['board.csv']
 
 
