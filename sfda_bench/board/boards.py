@@ -8,7 +8,6 @@ from string import ascii_lowercase
 
 import numpy as np
 
-from sfda_bench.board.cards import card
 from sfda_bench.board.compare import by_condition
 from sfda_bench.board.loading import Item
 from sfda_bench.board.reported import ReportedFile
@@ -16,6 +15,7 @@ from sfda_bench.board.rows import Board, BoardKey, Row, group, mean_or_missing
 from sfda_bench.board.verdicts import judge
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
+from sfda_bench.plan.composition import title_of
 from sfda_bench.scoring.ranking import Contestant, compare_all, draw, shared_ranks, tie_groups
 from sfda_bench.scoring.statistics import (
     SAMPLES,
@@ -55,9 +55,9 @@ def expected_seeds(key: BoardKey, items: Sequence[Item]) -> tuple[int, ...]:
 
 
 def _variant(item: Item) -> tuple[str, str]:
+    """A method's name and the whole title of the row."""
     entry = item.record.entry
-    inside = ', '.join(f'{key}={value}' for key, value in sorted(entry.params.items()))
-    return entry.method, inside
+    return entry.method, title_of(entry.method, entry.params)
 
 
 def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
@@ -66,8 +66,8 @@ def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
         by_method[_variant(item)][item.record.entry.seed] = item
     expected = expected_seeds(key, items)
     rows = [
-        _row(method, inside, dict(sorted(found.items())), expected)
-        for (method, inside), found in sorted(by_method.items())
+        _row(method, title, dict(sorted(found.items())), expected)
+        for (method, title), found in sorted(by_method.items())
     ]
     board = Board(key, rows)
     _compare(board, samples)
@@ -77,10 +77,8 @@ def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
     return board
 
 
-def _row(method: str, inside: str, items: dict[int, Item], expected: tuple[int, ...]) -> Row:
-    known = card(method)
-    title = known.title if known else method
-    row = Row(method, f'{title} [{inside}]' if inside else title, items, expected)
+def _row(method: str, title: str, items: dict[int, Item], expected: tuple[int, ...]) -> Row:
+    row = Row(method, title, items, expected)
     row.source = mean_or_missing([item.record.source.miou for item in items.values()])
     seconds = mean_or_missing([item.record.cost.wall_seconds for item in items.values()])
     row.hours = None if seconds is None else seconds / 3600

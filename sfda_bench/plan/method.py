@@ -14,10 +14,13 @@ from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
 from sfda_bench.plan.changes import apply
 from sfda_bench.plan.rounds import ROUNDS, Rounds, merge
+from sfda_bench.plan.selectors import INIT, MethodSelector, parse_method
 from sfda_bench.plan.settings import check_prior, check_stage, settings_of
 from sfda_bench.store.record import Fidelity, Setting, Strict, Track
 
 SEALED_TRACKS = ('source-free', 'black-box', 'test-time')
+#: What ``init`` of a stage may say beside the name of another stage.
+STARTS = ('last', 'scratch', 'initial', 'source')
 
 
 Mechanism = Literal[
@@ -106,8 +109,28 @@ class Method:
         """Why the method cannot run on a task or network; '' if it can."""
         return self._skip.get(task) or self._skip.get(network) or ''
 
+    @property
+    def starts(self) -> list[str]:
+        """Values of ``init`` that are a setting of the method's own stages, and no other method."""
+        return [*STARTS, *(stage['name'] for stage in self._stages)]
+
+    def started_from(self, params: Mapping[str, Any]) -> MethodSelector | None:
+        """The method whose result the user has this one start from; ``None``: the source model."""
+        value = params.get(INIT)
+        if not isinstance(value, str) or value in self.starts:
+            return None
+        return parse_method(value)
+
+    def own(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the user's settings that are of this method's stages."""
+        other = self.started_from(params) is not None
+        return {key: value for key, value in params.items() if not (other and key == INIT)}
+
     def stages(self, profile: str, task: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The stages for one task: base, then profile, then task overrides, then the user's.
+
+        Those of a method that this one is started from (:mod:`~sfda_bench.plan.composition`) are
+        not among them.
 
         The keys of ``overrides`` are tasks or globs of them; all that fit are merged, in order.
 
@@ -116,7 +139,7 @@ class Method:
             BenchError: A parameter whose name means several things, a value of another type or out
                 of range, two values for one setting, or an unknown profile or preset.
         """
-        chosen, params = self._profile(profile), dict(params)
+        chosen, params = self._profile(profile), self.own(params)
         rounds = self._rounds.chosen(params.pop(ROUNDS)) if self._counted(params) else {}
         stages = []
         for base in self._stages:
