@@ -96,7 +96,7 @@ class _Paper:
 
 def bibtex(boards: Sequence[Board]) -> str:
     """BibTeX of every method shown; from its card, or made of the card's paper line."""
-    methods = unique(row.method for board in boards for row in board.rows)
+    methods = unique(name for board in boards for row in board.rows for name in row.methods)
     cards = [_Paper(name, found) for name in sorted(methods) if (found := card(name))]
     return '\n'.join(_entry(paper) for paper in cards if paper.card.bibtex or paper.card.paper)
 

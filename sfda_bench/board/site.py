@@ -25,6 +25,7 @@ from sfda_bench.board.reproduction import Answer
 from sfda_bench.board.reproduction_page import ABOUT
 from sfda_bench.board.rows import Board, Row
 from sfda_bench.board.text import number
+from sfda_bench.plan.method import Card
 from sfda_bench.scoring.protocols import load_scoring
 
 TEMPLATES = Path(__file__).with_name('templates')
@@ -132,10 +133,18 @@ def _matrix(rows: Sequence[Row], kind: str) -> dict[str, Any] | None:
     }
 
 
-def _mechanisms(method: str) -> list[str]:
-    """What a method is made of, as its card says."""
-    known = card(method)
-    return list(known.mechanisms) if known else []
+def _mechanisms(row: Row) -> list[str]:
+    """What the methods of a row are made of, as their cards say."""
+    cards = filter(None, map(card, row.methods))
+    return unique(name for known in cards for name in known.mechanisms)
+
+
+def _cards(board: Board) -> list[tuple[str, Card | None]]:
+    """The card of each row, and those of methods that a row starts from and that have none."""
+    rows = [(row.title, card(row.method)) for row in board.rows]
+    own = {row.method for row in board.rows}
+    others = unique(name for row in board.rows for name in row.methods if name not in own)
+    return rows + [(known.title, known) for name in others if (known := card(name))]
 
 
 def _board_context(
@@ -170,7 +179,7 @@ def _board_context(
         },
         'suspects': suspects,
         'shade': shade,
-        'cards': [(row.title, card(row.method)) for row in board.rows],
-        'mechanisms': {row.method: _mechanisms(row.method) for row in board.rows},
+        'cards': _cards(board),
+        'mechanisms': {row.title: _mechanisms(row) for row in board.rows},
         'gallery': _json(pictures.model_dump()) if pictures else None,
     }
