@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sfda_bench.errors import UnknownNameError
+from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.plan import catalog
 from sfda_bench.plan.expand import Selection, load_suite, make_plan
 from sfda_bench.plan.selectors import parse_method
@@ -93,3 +93,12 @@ def test_self_training_is_planned_on_the_network_of_its_code_and_scored_as_there
     assert sorted(networks_of(plan)) == sorted([(method, 'deeplabv2_r101_rgb'), ('tent', SINGLE)])
     protocols = {entry.key.method: entry.inference.id for entry in plan.entries}
     assert protocols == {method: 'crst_test_0912f', 'tent': 'dlv2_caffe'}
+
+
+def test_a_chain_runs_where_all_its_methods_do_and_is_refused_where_they_share_nothing(planned):
+    found = planned('tent[init=intrada]', 'tent')
+    assert sorted(networks_of(found)) == [('tent', SINGLE), ('tent', MULTI)]
+    with pytest.raises(BenchError, match='has methods of different networks'):
+        planned('cbst[init=intrada]')
+    chosen = planned('cbst[init=intrada]', networks=[MULTI])
+    assert networks_of(chosen) == [('cbst', MULTI)]
