@@ -19,7 +19,8 @@ card = dict(
         'agree on every constant they share. Their classification code is another method: soft '
         'labels, batch statistics, a choice of views by the whole batch.',
         'Views are made of the network input (bilinear), where the code makes them of the file: '
-        'a view larger than the input has no more detail than it.',
+        'a view larger than the input has no more detail than it. Under the inference protocol of '
+        'the code (ctta_960_slide_14views) they are made of the file.',
         'Restoration draws from a seeded generator of its own.',
     ],
     choices=[
@@ -39,6 +40,7 @@ stages = [
     dict(
         name='stream',
         kind='stream',
+        several_views='CoTTAFileViews',
         adapter=dict(
             type='CoTTA',
             losses=dict(seg=dict(type='WeightedCrossEntropyLoss', loss_weight=1.0)),

@@ -8,7 +8,6 @@ from string import ascii_lowercase
 
 import numpy as np
 
-from sfda_bench.board.cards import card
 from sfda_bench.board.compare import by_condition
 from sfda_bench.board.loading import Item
 from sfda_bench.board.reported import ReportedFile
@@ -17,6 +16,7 @@ from sfda_bench.board.tiers import RERUN, Tier
 from sfda_bench.board.verdicts import judge
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
+from sfda_bench.plan.composition import title_of
 from sfda_bench.scoring.ranking import (
     Contestant,
     compare_all,
@@ -63,13 +63,12 @@ def expected_seeds(key: BoardKey, items: Sequence[Item]) -> tuple[int, ...]:
 
 
 Variant = tuple[str, str, Tier]
-"""What a row is: method, its settings as text, tier."""
+"""What a row is: method, its whole title, tier."""
 
 
 def _variant(item: Item) -> Variant:
     entry = item.record.entry
-    inside = ', '.join(f'{key}={value}' for key, value in sorted(entry.params.items()))
-    return entry.method, inside, item.tier
+    return entry.method, title_of(entry.method, entry.params), item.tier
 
 
 def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
@@ -77,13 +76,12 @@ def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
     for item in items:
         by_method[_variant(item)][item.record.entry.seed] = item
     expected = expected_seeds(key, items)
-    tiers = Counter((method, inside) for method, inside, _ in by_method)
+    tiers = Counter((method, title) for method, title, _ in by_method)
     rows = []
-    for variant, found in sorted(by_method.items()):
-        row = _row(variant, dict(sorted(found.items())), expected)
-        if tiers[variant[:2]] > 1 and row.tier != RERUN:
-            row.title += f' ({row.tier})'
-        rows.append(row)
+    for (method, title, tier), found in sorted(by_method.items()):
+        told = tiers[method, title] > 1 and tier != RERUN
+        name = f'{title} ({tier})' if told else title
+        rows.append(_row(method, name, dict(sorted(found.items())), expected))
     board = Board(key, rows)
     _compare(board, samples)
     for row in rows:
@@ -92,11 +90,8 @@ def _board(key: BoardKey, items: Sequence[Item], samples: int) -> Board:
     return board
 
 
-def _row(variant: Variant, items: dict[int, Item], expected: tuple[int, ...]) -> Row:
-    method, inside, _ = variant
-    known = card(method)
-    title = known.title if known else method
-    row = Row(method, f'{title} [{inside}]' if inside else title, items, expected)
+def _row(method: str, title: str, items: dict[int, Item], expected: tuple[int, ...]) -> Row:
+    row = Row(method, title, items, expected)
     row.source = mean_or_missing([item.record.source.miou for item in items.values()])
     seconds = mean_or_missing([item.record.cost.wall_seconds for item in items.values()])
     row.hours = None if seconds is None else seconds / 3600

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shlex
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pydantic import ValidationError
 from sfda_bench.atomic import write_bytes
 from sfda_bench.board.loading import TOLERANCE, load_item, require_counts
 from sfda_bench.errors import BenchError
+from sfda_bench.plan.selectors import method_text
 from sfda_bench.reading import DAMAGE, first_line, looks_like, read_bytes
 from sfda_bench.scoring.files import parse
 from sfda_bench.scoring.protocols import (
@@ -56,8 +58,7 @@ class Verified:
 def command(record: Record) -> str:
     """The command that makes the entry again."""
     entry = record.entry
-    inside = ','.join(f'{key}={value!r}' for key, value in sorted(entry.params.items()))
-    method = f"'{entry.method}[{inside}]'" if inside else entry.method
+    method = shlex.quote(method_text(entry.method, entry.params))
     return (
         f'python tools/run_suite.py --suite {entry.suite} --task {entry.task} '
         f'--network {entry.network} --method {method} --seed {entry.seed}'

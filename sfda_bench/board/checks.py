@@ -20,6 +20,7 @@ import numpy as np
 from sfda_bench.board.loading import TOLERANCE
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
+from sfda_bench.plan.composition import card_of, links_of
 from sfda_bench.plan.method import Method
 from sfda_bench.reading import DAMAGE, require_file
 from sfda_bench.scoring.protocols import ScoringProtocol, load_inference, load_scoring, split_ref
@@ -102,9 +103,13 @@ def _raised(call: Callable[[], object]) -> Iterator[BenchError]:
 def statements(record: Record) -> Iterator[BenchError]:
     """What a record says of its method and suite, other than their configs do."""
     entry = record.entry
-    method = Method(entry.method)
-    about = {name: getattr(method.card, name) for name in ('track', 'setting', 'fidelity')}
-    about['predict_on'] = method.card.predict_on
+    try:
+        links = links_of(Method(entry.method), entry.params)
+    except BenchError as error:
+        yield error
+        return
+    card = card_of(links)
+    about = {name: getattr(card, name) for name in ('track', 'setting', 'fidelity', 'predict_on')}
     if entry.suite in catalog.names('suites'):
         about['profile'] = catalog.load('suites', entry.suite)['suite']['profile']
     for name, expected in about.items():
@@ -114,7 +119,9 @@ def statements(record: Record) -> Iterator[BenchError]:
             yield BenchError(
                 f'{name} is {found!r}', f'{expected!r}, as its {where} says', AS_WRITTEN
             )
-    yield from _raised(partial(method.stages, record.profile, entry.task, entry.params))
+    for link in links:
+        stages = partial(link.method.stages, record.profile, entry.task, link.params, entry.network)
+        yield from _raised(stages)
     if entry.inference not in ('', split_ref(record.inference_protocol)[0]):
         yield BenchError(
             f'entry.inference is {entry.inference!r}', f'that of {record.inference_protocol}'

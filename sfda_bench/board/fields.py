@@ -13,7 +13,7 @@ from sfda_bench.board.reported import UNKNOWN, ReportedFile, ReportedRow, known
 from sfda_bench.board.rows import Board, Row
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
-from sfda_bench.plan.selectors import MethodSelector, parse_method
+from sfda_bench.plan.selectors import MethodSelector, method_text, parse_method
 from sfda_bench.scoring.protocols import load_scoring
 
 SETTINGS = {'uda': 'uda', 'test-time': 'test-time', 'bound': 'source'}
@@ -121,17 +121,11 @@ def _flag(told: ReportedRow) -> str:
 
 def _variants(row: Row, told: ReportedRow) -> tuple[str, str]:
     """Method and settings, measured and to be measured."""
-    ours = selector_text(row.method, row.first.record.entry.params)
+    ours = method_text(row.method, row.first.record.entry.params)
     wanted = selector(told)
     if wanted is None:
         return ours, told.variant or told.label
-    return ours, selector_text(wanted.name, wanted.params)
-
-
-def selector_text(method: str, params: Mapping[str, object]) -> str:
-    """``method[key=value,...]`` with sorted keys."""
-    inside = ','.join(f'{key}={value}' for key, value in sorted(params.items()))
-    return f'{method}[{inside}]' if inside else method
+    return ours, wanted.text
 
 
 def differences(board: Board, row: Row, told: ReportedRow) -> tuple[Difference, ...]:

@@ -18,7 +18,9 @@ FILE = Path(__file__).with_name('papers.bib')
 def bibtex(boards: Sequence[Board]) -> str:
     """BibTeX of every paper of the methods shown; a comment above an entry names its methods."""
     names: dict[str, list[str]] = {}
-    for method in sorted(unique(row.method for board in boards for row in board.rows)):
+    for method in sorted(
+        unique(name for board in boards for row in board.rows for name in row.methods)
+    ):
         text = entry(method)
         if text:
             names.setdefault(text, []).append(method)

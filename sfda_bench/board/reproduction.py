@@ -15,7 +15,6 @@ from sfda_bench.board.fields import (
     Candidate,
     differences,
     selector,
-    selector_text,
     task_split,
     unknown_fields,
 )
@@ -26,6 +25,7 @@ from sfda_bench.board.tiers import RERUN
 from sfda_bench.board.verdicts import among, answer
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
+from sfda_bench.plan.composition import names_of
 from sfda_bench.scoring import protocols
 
 OPEN = 'not run'
@@ -131,8 +131,9 @@ def _not_here(told: ReportedRow) -> Iterator[str]:
     if told.scoring != UNKNOWN and _protocol('scoring', told.scoring) is None:
         yield f'scoring protocol {told.scoring} not built here'
     ours = selector(told)
-    if ours is not None and not _exists('methods', ours.name):
-        yield f'method {ours.name} not built here'
+    for name in names_of(ours) if ours else ():
+        if not _exists('methods', name):
+            yield f'method {name} not built here'
 
 
 @cache
@@ -196,4 +197,4 @@ def _measured(
 def run_text(told: ReportedRow) -> str:
     """The method and settings that measure a reported row; '' if none does."""
     ours = selector(told)
-    return selector_text(ours.name, ours.params) if ours else ''
+    return ours.text if ours else ''

@@ -11,6 +11,8 @@ import numpy as np
 
 from sfda_bench.board.loading import Item, unique
 from sfda_bench.board.tiers import REPORTED, Tier
+from sfda_bench.plan.composition import names_of
+from sfda_bench.plan.selectors import MethodSelector
 from sfda_bench.scoring.confusion import nan_mean, ratio
 from sfda_bench.scoring.protocols import ScoringProtocol, load_scoring, names
 from sfda_bench.scoring.ranking import Pair
@@ -91,6 +93,11 @@ class Row:
     def first(self) -> Item:
         """Any one of the row's records (they share track, protocol, method and tier)."""
         return next(iter(self.items.values()))
+
+    @property
+    def methods(self) -> list[str]:
+        """The method, and those whose results it was started from."""
+        return names_of(MethodSelector(self.method, self.first.record.entry.params))
 
     @property
     def track(self) -> str:

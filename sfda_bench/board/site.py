@@ -30,6 +30,7 @@ from sfda_bench.board.rows import Board, Row
 from sfda_bench.board.text import number
 from sfda_bench.errors import BenchError
 from sfda_bench.plan import catalog
+from sfda_bench.plan.method import Card
 from sfda_bench.scoring.protocols import load_scoring
 
 TEMPLATES = Path(__file__).with_name('templates')
@@ -148,10 +149,19 @@ def _matrix(rows: Sequence[Row], kind: str) -> dict[str, Any] | None:
     }
 
 
-def _mechanisms(method: str) -> list[str]:
-    """What a method is made of, as its card says."""
-    known = card(method)
-    return list(known.mechanisms) if known else []
+def _mechanisms(row: Row) -> list[str]:
+    """What the methods of a row are made of, as their cards say."""
+    cards = filter(None, map(card, row.methods))
+    return unique(name for known in cards for name in known.mechanisms)
+
+
+def _cards(board: Board) -> list[tuple[Row | None, str, Card | None]]:
+    """(row, method, card) of each row, then of methods that one starts from and that have none."""
+    rows: list[tuple[Row | None, str, Card | None]]
+    rows = [(row, row.method, card(row.method)) for row in board.rows]
+    own = {row.method for row in board.rows}
+    others = unique(name for row in board.rows for name in row.methods if name not in own)
+    return rows + [(None, name, known) for name in others if (known := card(name))]
 
 
 def _board_context(
@@ -187,13 +197,13 @@ def _board_context(
         },
         'suspects': suspects,
         'shade': shade,
-        'cards': [(row, card(row.method)) for row in board.rows],
-        'bib': {row.method: papers.entry(row.method) for row in board.rows},
+        'cards': _cards(board),
+        'bib': {name: papers.entry(name) for row in board.rows for name in row.methods},
         'key': row_key,
         'links': {row.title: links.row(row) for row in board.rows},
         'files': links.board(board),
         'versions': versions(board),
-        'mechanisms': {row.method: _mechanisms(row.method) for row in board.rows},
+        'mechanisms': {row.title: _mechanisms(row) for row in board.rows},
         'gallery': _json(pictures.model_dump()) if pictures else None,
         'legend': gallery.legend(board) if pictures else [],
         'no_pictures': pictures is None and not _rendered(board.key.suite),

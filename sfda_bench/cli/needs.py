@@ -12,6 +12,7 @@ from sfda_bench.board.fields import selector
 from sfda_bench.board.reproduction import Question, run_text
 from sfda_bench.board.reproduction_page import basis_by_field, basis_of
 from sfda_bench.plan import catalog
+from sfda_bench.plan.composition import links_of
 from sfda_bench.plan.method import Method
 from sfda_bench.plan.selectors import MethodSelector, parse_method
 
@@ -100,4 +101,8 @@ def _iterations(question: Question, network: Mapping[str, Any] | None) -> dict[s
 @cache
 def _method_iterations(run: str, task: str) -> int:
     name, params = parse_method(run)
-    return sum(int(stage.get('iters', 0)) for stage in Method(name).stages(PROFILE, task, params))
+    return sum(
+        int(stage.get('iters', 0))
+        for link in links_of(Method(name), params)
+        for stage in link.method.stages(PROFILE, task, link.params)
+    )

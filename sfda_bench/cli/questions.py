@@ -69,6 +69,7 @@ def explain(arguments: Arguments) -> int:
         dump(facts)
         return 0
     print(f'{facts["entry"]}: {facts["state"]} {facts["reason"]}'.rstrip())
+    print(f'{facts["method"]}: {facts["title"]}')
     for stage in facts['stages']:
         print(f'\n{stage["id"]}  {stage["state"]:<8} {stage["title"]}')
         print(f'  config   {store.path(stage["id"]) / "config.py"}')

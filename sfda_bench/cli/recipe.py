@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sfda_bench.plan import catalog, kinds
+from sfda_bench.plan import catalog, composition, kinds
 from sfda_bench.plan.method import Method
 from sfda_bench.plan.settings import PARTS, STAGE_FIELDS, Setting, settings_of
 from sfda_bench.plan.signatures import REQUIRED, UNREADABLE
@@ -60,7 +60,7 @@ class StageRecipe:
 def recipe_of(
     method: Method, profile: str, task: str, params: Mapping[str, Any]
 ) -> list[StageRecipe]:
-    """The stages of a method as they run.
+    """The stages of a method, after those of the methods that it is started from, as they run.
 
     Args:
         method: The method.
@@ -71,20 +71,48 @@ def recipe_of(
     Raises:
         BenchError: There is no such profile, or a setting is refused.
     """
-    specs = method.stages(profile, task, params)
-    size = suite_size(profile, task)
-    found, weights = [], 'the source model'
+    found: list[StageRecipe] = []
+    links, source = composition.links_of(method, params), 'the source model'
+    for number, link in enumerate(links):
+        specs = link.method.stages(profile, task, link.params)
+        prefix = composition.prefix_of(links[number:])
+        made, source = _recipes(link.method, specs, suite_size(profile, task), prefix, source)
+        found += made
+    return found
+
+
+def _recipes(
+    method: Method,
+    specs: Sequence[dict[str, Any]],
+    size: tuple[int, int] | None,
+    prefix: str,
+    source: str,
+) -> tuple[list[StageRecipe], str]:
+    """The stages of one method, and what the next one starts from.
+
+    Args:
+        method: The method.
+        specs: Its stages.
+        size: Of the suite's training images.
+        prefix: What stands before the stages' names.
+        source: What it starts from itself.
+    """
+    found: list[StageRecipe] = []
+    weights = source
     for spec in specs:
         name = spec.get('kind', kinds.DEFAULT)
         kind = kinds.find(name)
-        start = _start(spec.get('init', kind.INIT), kind.INIT, weights)
+        init = spec.get('init', kind.INIT)
+        if init in {stage['name'] for stage in specs}:
+            init = prefix + init
+        start = _start(init, kind.INIT, weights, source)
         rows = _rows(spec, settings_of([spec], method.code_files))
         if 'input_size' not in spec and _DATA.get(name) == 'target' and size:
             rows[STAGE].stated['input_size'] = size
-        found.append(StageRecipe(spec['name'], name, start, rows))
+        found.append(StageRecipe(prefix + spec['name'], name, start, rows))
         if kind.HANDS_ON:
-            weights = spec['name']
-    return found
+            weights = prefix + spec['name']
+    return found, weights
 
 
 def suite_size(profile: str, task: str) -> tuple[int, int] | None:
@@ -95,13 +123,13 @@ def suite_size(profile: str, task: str) -> tuple[int, int] | None:
     return sizes.get(catalog.load('tasks', task)['task']['target_train']['folder'])
 
 
-def _start(init: str, default: str, weights: str) -> str:
+def _start(init: str, default: str, weights: str, source: str) -> str:
     if init == 'last':
         return weights
     if init == 'scratch':
         # a bound starts where the source model started
         return 'the initial weights of the network' if default == 'scratch' else 'random weights'
-    known = {'initial': 'the initial weights of the network', 'source': 'the source model'}
+    known = {'initial': 'the initial weights of the network', 'source': source}
     return known.get(init, init)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from sfda_bench.cli.console import dump
 from sfda_bench.cli.recipe import Group, Row, StageRecipe, folded, recipe_of
 from sfda_bench.errors import require_known
-from sfda_bench.plan import catalog
+from sfda_bench.plan import catalog, composition
+from sfda_bench.plan.composition import Link
 from sfda_bench.plan.method import Method
 from sfda_bench.plan.selectors import parse_method
 
@@ -26,6 +27,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Print the recipe of a method."""
     name, params = parse_method(arguments.method)
     method = Method(name)
+    links = composition.links_of(method, params)
     require_known('task', arguments.task, catalog.names('tasks'))
 
     def stages(profile: str | None) -> list[StageRecipe]:
@@ -33,14 +35,15 @@ def show(arguments: argparse.Namespace) -> int:
 
     here, there = stages(arguments.profile), stages(arguments.against)
     if arguments.json:
-        dump(as_json(method, arguments, params, here, there))
+        dump(as_json(links, arguments, params, here, there))
         return 0
     settings = ', '.join(f'{key}={shown(value)}' for key, value in params.items())
-    card, networks = method.card, method.networks(arguments.profile)
+    card, networks = composition.card_of(links), composition.networks_of(links, arguments.profile)
+    told = 'none that all its methods run on' if networks is None else ', '.join(networks)
     lines = [
         f'{method.name}: {card.title}, track {card.track}, fidelity {card.fidelity}',
         f'profile {arguments.profile}, task {arguments.task}, '
-        f'networks: {", ".join(networks) or "those of the suite"}',
+        f'networks: {told or "those of the suite"}',
         *([f'settings: {settings}'] if settings else []),
         'stages: ' + (', '.join(stage.name for stage in here) or 'none; the source model as it is'),
     ]
@@ -206,21 +209,22 @@ def shown(value: Any) -> str:
 
 
 def as_json(
-    method: Method,
+    links: Sequence[Link],
     arguments: argparse.Namespace,
     params: Mapping[str, Any],
     here: Sequence[StageRecipe],
     there: Sequence[StageRecipe],
 ) -> dict[str, Any]:
     """The recipe as plain data, unfolded; ``differences`` are those to another profile."""
+    card = composition.card_of(links)
     found: dict[str, Any] = {
-        'method': method.name,
-        'title': method.card.title,
-        'track': method.card.track,
-        'fidelity': method.card.fidelity,
+        'method': card.name,
+        'title': card.title,
+        'track': card.track,
+        'fidelity': card.fidelity,
         'profile': arguments.profile,
         'task': arguments.task,
-        'networks': method.networks(arguments.profile),
+        'networks': composition.networks_of(links, arguments.profile),
         'settings': dict(params),
         'stages': [_stage_json(stage) for stage in here],
     }

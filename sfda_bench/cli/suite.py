@@ -109,18 +109,19 @@ def force(plan_: Plan, store: Store, names: list[str]) -> set[str]:
         UnknownNameError: No stage of the plan has that name.
         BenchError: Somebody is running one of them.
     """
-    positions = {
-        stage_id: {'source'} if index == 0 else {plan_.stages[stage_id].name}
-        for entry in plan_.entries
-        for index, stage_id in enumerate(entry.stages)
-    }
+    positions: dict[str, set[str]] = {}
+    others: set[str] = set()  # of methods that an entry only starts from
+    for entry in plan_.entries:
+        for stage_id in entry.stages:
+            positions.setdefault(stage_id, set()).add(entry.name_of(plan_.stages[stage_id]))
+        others |= set(entry.before.values())
     known = {'all', *(name for found in positions.values() for name in found)}
     for name in names:
         require_known('stage', name, known)
     forced = {
         stage_id
         for stage_id, own in positions.items()
-        if 'all' in names or (own & set(names) if names else own - {'source'})
+        if 'all' in names or (own & set(names) if names else own - {'source', *others})
     }
     for stage_id in forced:
         if not inspect.remove(store, stage_id):

@@ -1,24 +1,26 @@
 """Expands entries into stages: the one caller of stage kinds and of the graph.
 
 A method's stages stand in its config in order. Each names its kind, starts from weights (``init``)
-and may read what others made (``stage://<name>/<path>``).
+and may read what others made (``stage://<name>/<path>``). A method that is started from another one
+(:mod:`~sfda_bench.plan.composition`) has that one's stages before its own.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sfda_bench.errors import require_known
 from sfda_bench.networks.declare import check_classes, check_declaration, check_inference, for_task
-from sfda_bench.plan import black_box, catalog, kinds
+from sfda_bench.plan import black_box, catalog, composition, kinds
+from sfda_bench.plan.chain import Chain, Start, check_files
 from sfda_bench.plan.graph import StageGraph
 from sfda_bench.plan.kinds import gate, score, source
 from sfda_bench.plan.method import Method
-from sfda_bench.plan.model import Entry, StageDraft
+from sfda_bench.plan.model import Entry
 from sfda_bench.plan.references import references
 from sfda_bench.plan.setup import Setup
 from sfda_bench.scoring.protocols import (
@@ -29,51 +31,6 @@ from sfda_bench.scoring.protocols import (
 )
 from sfda_bench.store.record import EntryKey
 from sfda_bench.store.runs import Store
-
-
-@dataclass(frozen=True)
-class Start:
-    """What every method on a task and network starts from.
-
-    Attributes:
-        source: Id of the source model's stage.
-        scored: Id of the stage that scores it.
-        gate: Id of the stage that checks a foreign checkpoint, ``None`` without one.
-    """
-
-    source: str
-    scored: str
-    gate: str | None
-
-
-@dataclass
-class Chain:
-    """Stages of one entry so far.
-
-    Attributes:
-        weights: Id of the stage whose checkpoint the next one starts from.
-        named: Stage ids by name; ``source`` is the source model.
-        trained: (id, draft) of each stage that kept checkpoints, in order.
-        stream: Draft of the stage whose predictions are scored instead of a checkpoint.
-    """
-
-    weights: str
-    named: dict[str, str]
-    trained: list[tuple[str, StageDraft]] = field(default_factory=list)
-    stream: StageDraft | None = None
-
-    def curve(self, every_stage: bool) -> list[tuple[str, str, int | None]]:
-        """(stage name, stage id, iteration) of the checkpoints to score for a curve.
-
-        Args:
-            every_stage: Also those of earlier stages, and their last ones (``None``).
-        """
-        found: list[tuple[str, str, int | None]] = []
-        last = self.trained[-1][0] if self.trained else ''
-        for stage, draft in self.trained if every_stage else self.trained[-1:]:
-            ends = [None] if draft.keep and stage != last else []
-            found += [(draft.name, stage, iteration) for iteration in [*draft.keep, *ends]]
-        return found
 
 
 class EntryPlanner:
@@ -100,7 +57,12 @@ class EntryPlanner:
         params: dict[str, Any],
         seed: int,
     ) -> None:
-        """Add one entry with all its stages."""
+        """Add one entry with all its stages.
+
+        Raises:
+            BenchError: Settings that are refused, or a chain of methods that hand on nothing.
+        """
+        links = composition.links_of(method, params)
         setup = self._setup(task, network_name, method, seed)
         entry = Entry(
             key=EntryKey(
@@ -108,21 +70,24 @@ class EntryPlanner:
                 task=task['name'],
                 network=setup.block['name'],
                 method=method.name,
-                params=params,
+                params=composition.params_of(links, params),
                 seed=seed,
                 inference=setup.inference.id if self.suite.get('by_protocol') else '',
             ),
             method=method,
+            card=composition.card_of(links),
             task=task,
             profile=self.suite['profile'],
             inference=setup.inference,
             scoring=setup.scoring,
-            skip=method.skip_reason(task['name'], network_name),
+            skip=composition.skip_reason(links, task['name'], network_name),
         )
-        setup = replace(setup, label=entry.key.label)
         self.entries.append(entry)
-        specs = method.stages(self.suite['profile'], task['name'], params, entry.key.network)
-        kinds.check(method, specs)
+        specs, profile = [], self.suite['profile']
+        for link in links:
+            stages = link.method.stages(profile, task['name'], link.params, entry.key.network)
+            kinds.check(link.method, stages)
+            specs.append(stages)
         if entry.skip:
             return
         key = (task['name'], network_name)
@@ -131,8 +96,20 @@ class EntryPlanner:
         start = self._starts[key]
         entry.source_score, entry.stages = start.scored, [start.source]
         chain = Chain(start.source, {'source': start.source})
-        for spec in specs:
-            entry.stages.append(self._stage(setup, spec, chain, start))
+        for number, (link, own) in enumerate(zip(links, specs, strict=True), 1):
+            if number > 1:
+                chain = Chain(chain.weights, {'source': chain.weights})
+            # stages of an init are called after it, as in an entry of its own
+            whole = number == len(links)
+            label = entry.key.label if whole else composition.selector_of(links[:number]).text
+            part = replace(setup, method=link.method, label=label)
+            made = [self._stage(part, spec, chain, start) for spec in own]
+            entry.stages += made
+            if not whole:
+                prefix = composition.prefix_of(links[number - 1 :])
+                entry.before |= {i: prefix + self.graph.stages[i].name for i in made}
+            parents = [self.graph.stages[i].parents for i in made]
+            chain.check(links[:number], whole, parents, self.suite['profile'])
         self._score(setup, entry, chain)
 
     def _setup(self, task: Mapping[str, Any], network: str, method: Method, seed: int) -> Setup:
@@ -210,6 +187,8 @@ class EntryPlanner:
         )
         draft = kind.draft(setup, own, parent)
         wanted = references(draft.config)
+        if chain.named['source'] != start.source:
+            check_files(setup.method.name, draft)
         draft = replace(
             draft,
             reads={n: chain.named[require_known('stage', n, chain.named)] for n in wanted},

@@ -9,7 +9,7 @@ from typing import Any
 
 from sfda_bench.data.layout import missing_message
 from sfda_bench.errors import BenchError, require_known
-from sfda_bench.plan import catalog
+from sfda_bench.plan import catalog, composition
 from sfda_bench.plan.entry import EntryPlanner
 from sfda_bench.plan.method import Method
 from sfda_bench.plan.model import Plan
@@ -78,14 +78,12 @@ def plan_of(
         methods = [(method, params) for method, params in methods if method.name in usual]
     for method, params in methods if selection.methods else ():
         for task in tasks:  # what was typed is checked before anything is asked of the data
-            method.stages(suite['profile'], task, params)
-    chosen = {
-        method.name: _networks(suite, selection, method, [m for m, _ in methods])
-        for method, _ in methods
-    }
+            for link in composition.links_of(method, params):
+                link.method.stages(suite['profile'], task, link.params)
+    chosen = _networks(suite, selection, methods)
     added = _added(suite, selection, [method.name for method, _ in methods])
     of_added = {name for (task, name) in added if task in tasks}
-    chosen_names = {*of_added, *(name for names in chosen.values() for name in names)}
+    chosen_names = {*of_added, *(name for names in chosen for name in names)}
     networks = [name for name in _known_networks(suite) if name in chosen_names]
     seeds = list(selection.seeds if selection.seeds is not None else suite['seeds'])
     specs = {name: catalog.load('tasks', name)['task'] for name in tasks}
@@ -94,9 +92,8 @@ def plan_of(
     for task in tasks:
         for network in match('network', None, _networks_of(suite, task, networks)):
             own = added.get((task, network), ())
-            for method, params in methods:
-                runs = network in chosen[method.name] or method.name in own
-                for seed in seeds if runs else ():
+            for (method, params), names in zip(methods, chosen, strict=True):
+                for seed in seeds if network in names or method.name in own else ():
                     planner.add(specs[task], network, method, params, seed)
     return Plan(suite['name'], root, planner.entries, planner.graph.stages, left=left)
 
@@ -118,21 +115,28 @@ def _methods(
 
 
 def _networks(
-    suite: Mapping[str, Any], selection: Selection, method: Method, others: Sequence[Method]
-) -> list[str]:
-    """Networks of a method: the user's choice, else those of its paper, else the suite's.
+    suite: Mapping[str, Any],
+    selection: Selection,
+    methods: Sequence[tuple[Method, Mapping[str, Any]]],
+) -> list[list[str]]:
+    """Networks of each method: the user's choice, else those of its paper, else the suite's.
 
-    A bound runs on every network that one of ``others`` runs on.
+    A bound runs on every network that one of the others runs on.
     """
     known = _known_networks(suite)
     if selection.networks is not None:
-        return match('network', selection.networks, known)
-    compared = [other for other in others if other.card.track != 'bound']
-    if method.card.track != 'bound' or not compared:
-        compared = [method]
-    published = [set(other.networks(suite['profile'])) & set(known) for other in compared]
-    names = set().union(*(own or set(suite['networks']) for own in published))
-    return [name for name in known if name in names]
+        return [match('network', selection.networks, known)] * len(methods)
+    own: list[set[str]] = []
+    for method, params in methods:
+        links = composition.links_of(method, params)
+        published = set(composition.require_networks(links, suite['profile'])) & set(known)
+        own.append(published or set(suite['networks']))
+    bound = [method.card.track == 'bound' for method, _ in methods]
+    others = set().union(*(names for names, alone in zip(own, bound, strict=True) if not alone))
+    return [
+        [name for name in known if name in (others if alone and others else names)]
+        for names, alone in zip(own, bound, strict=True)
+    ]
 
 
 def _known_networks(suite: Mapping[str, Any]) -> list[str]:

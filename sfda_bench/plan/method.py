@@ -14,12 +14,15 @@ from sfda_bench.errors import BenchError, require_known
 from sfda_bench.plan import catalog
 from sfda_bench.plan.changes import apply
 from sfda_bench.plan.rounds import ROUNDS, Rounds, merge
+from sfda_bench.plan.selectors import INIT, MethodSelector, parse_method
 from sfda_bench.plan.settings import check_prior, check_stage, settings_of
 from sfda_bench.store.record import Fidelity, Setting, Strict, Track
 
 SEALED_TRACKS = ('source-free', 'black-box', 'test-time')
 #: What the ``needs`` of a method and the ``lacks`` of a network may name, and how messages call it.
 NEEDS = {'batch_norm': 'batch-norm statistics'}
+#: What ``init`` of a stage may say beside the name of another stage.
+STARTS = ('last', 'scratch', 'initial', 'source')
 
 
 Mechanism = Literal[
@@ -122,10 +125,30 @@ class Method:
         missing = ' and '.join(NEEDS[name] for name in self._needs if name in lacks)
         return f'moves {missing}, which {block["name"]} does not have' if missing else ''
 
+    @property
+    def starts(self) -> list[str]:
+        """Values of ``init`` that are a setting of the method's own stages, and no other method."""
+        return [*STARTS, *(stage['name'] for stage in self._stages)]
+
+    def started_from(self, params: Mapping[str, Any]) -> MethodSelector | None:
+        """The method whose result the user has this one start from; ``None``: the source model."""
+        value = params.get(INIT)
+        if not isinstance(value, str) or value in self.starts:
+            return None
+        return parse_method(value)
+
+    def own(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the user's settings that are of this method's stages."""
+        other = self.started_from(params) is not None
+        return {key: value for key, value in params.items() if not (other and key == INIT)}
+
     def stages(
         self, profile: str, task: str, params: Mapping[str, Any], network: str = ''
     ) -> list[dict[str, Any]]:
         """The stages for one task and network: base, profile, overrides, then the user's.
+
+        Those of a method that this one is started from (:mod:`~sfda_bench.plan.composition`) are
+        not among them.
 
         The keys of ``overrides`` are tasks, networks, or globs of them; all that fit are merged, in
         order.
@@ -135,7 +158,7 @@ class Method:
             BenchError: A parameter whose name means several things, a value of another type or out
                 of range, two values for one setting, or an unknown profile or preset.
         """
-        chosen, params = self._profile(profile), dict(params)
+        chosen, params = self._profile(profile), self.own(params)
         rounds = self._rounds.chosen(params.pop(ROUNDS)) if self._counted(params) else {}
         stages = []
         for base in self._stages:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sfda_bench.plan.method import Method
+from sfda_bench.plan.method import Card, Method
 from sfda_bench.scoring.protocols import InferenceProtocol, ScoringProtocol
 from sfda_bench.store.filenames import FINAL_NAME
 from sfda_bench.store.record import EntryKey
@@ -76,7 +76,10 @@ class Entry:
 
     Attributes:
         stages: Ids in order: source, the method's own, score.
+        card: What holds for the whole: the method's own card, unless it starts from another one.
         source_score: Id of the stage that scores the source model.
+        before: Ids of those ``stages`` that belong to the methods it starts from, each with its
+            name here, such as ``bn_adapt.adapt``.
         curve: (stage, iteration, id of the stage that scores its checkpoint); the iteration of a
             stage's last checkpoint is ``None``.
         skip: Why the entry cannot run; '' if it can.
@@ -84,14 +87,22 @@ class Entry:
 
     key: EntryKey
     method: Method
+    card: Card
     task: Mapping[str, Any]
     profile: str
     inference: InferenceProtocol
     scoring: ScoringProtocol
     stages: list[str] = field(default_factory=list)
     source_score: str = ''
+    before: dict[str, str] = field(default_factory=dict)
     curve: list[tuple[str, int | None, str]] = field(default_factory=list)
     skip: str = ''
+
+    def name_of(self, stage: Stage) -> str:
+        """What one of its stages is called here; the first is its source, wherever it is shared."""
+        if stage.id == self.stages[0]:
+            return 'source'
+        return self.before.get(stage.id, stage.name)
 
     @property
     def measured(self) -> list[str]:

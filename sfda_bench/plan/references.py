@@ -20,6 +20,18 @@ def references(value: Any) -> set[str]:
     return set()
 
 
+def files_of(value: Any, name: str) -> set[str]:
+    """Files of one stage that a config refers to, as paths in its folder."""
+    if isinstance(value, str):
+        stage, _, rest = value.removeprefix(PREFIX).partition('/')
+        return {rest} if value.startswith(PREFIX) and stage == name else set()
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return set().union(*(files_of(item, name) for item in value), set())
+    return set()
+
+
 def resolve(value: Any, places: Mapping[str, Path]) -> Any:
     """``value`` with its references replaced by paths."""
     if isinstance(value, str) and value.startswith(PREFIX):

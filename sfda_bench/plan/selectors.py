@@ -5,19 +5,43 @@ from __future__ import annotations
 import ast
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sfda_bench.errors import BenchError, UnknownNameError
 
+#: The setting whose value may be another method: that which a method starts from the result of.
+INIT = 'init'
 _METHOD = re.compile(r'^(?P<name>[^\[\]]+?)(?:\[(?P<params>.*)\])?$')
 
 
 class MethodSelector(NamedTuple):
-    """A method with changed parameters, e.g. ``tent[lr=1e-4,iters=50]``."""
+    """A method with changed parameters, e.g. ``tent[lr=1e-4,iters=50]``.
+
+    Its ``init`` may be another selector, in its canonical text: ``cbst[init=tent[iters=50]]``.
+    """
 
     name: str
     params: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The canonical text, which :func:`parse_method` reads back: keys sorted, no spaces."""
+        return method_text(self.name, self.params)
+
+
+def method_text(name: str, params: Mapping[str, Any]) -> str:
+    """``name[key=value,...]`` with sorted keys; just the name without settings."""
+    inside = ','.join(f'{key}={_value_text(key, params[key])}' for key in sorted(params))
+    return f'{name}[{inside}]' if inside else name
+
+
+def _value_text(key: str, value: Any) -> str:
+    """A value as it may be typed; a text that would be read as something else is quoted."""
+    if not isinstance(value, str) or key == INIT:
+        return str(value)
+    plain = literal(value) == value.strip() == value and not set(value) & set(',[](){}\'"')
+    return value if plain else repr(value)
 
 
 def match(kind: str, patterns: Sequence[str] | None, known: Iterable[str]) -> list[str]:
@@ -41,23 +65,39 @@ def match(kind: str, patterns: Sequence[str] | None, known: Iterable[str]) -> li
 def parse_method(text: str) -> MethodSelector:
     """Parse ``name`` or ``name[key=value,...]``; values are Python literals or bare words.
 
+    The value of ``init`` may be such a selector again, to any depth: ``cbst[init=tent[iters=50]]``.
+
     Raises:
-        BenchError: The text has another form.
+        BenchError: The text has another form, brackets or quotes are left open, or a key is twice
+            there.
     """
     found = _METHOD.match(text.strip())
     if not found:
         raise BenchError(f'cannot read method selector {text!r}', "'name' or 'name[key=value,...]'")
     params: dict[str, Any] = {}
-    for part in _split(found['params'] or ''):
+    for part in _split(found['params'] or '', text):
         key, equals, value = part.partition('=')
-        if not equals or not key.strip():
+        key = key.strip()
+        if not equals or not key:
             raise BenchError(f'cannot read {part!r} in {text!r}', 'key=value')
-        params[key.strip()] = literal(value.strip())
-    return MethodSelector(found['name'], params)
+        if key in params:
+            raise BenchError(f'{key} is given twice in {text!r}', 'one value for a setting')
+        params[key] = literal(value.strip())
+        if key == INIT and isinstance(params[key], str):
+            params[key] = parse_method(params[key]).text
+    return MethodSelector(found['name'].strip(), params)
 
 
-def _split(text: str) -> list[str]:
-    """Split at commas outside of brackets and quotes."""
+def _split(text: str, whole: str) -> list[str]:
+    """Split at commas outside of brackets and quotes.
+
+    Args:
+        text: What stands inside the brackets of a selector.
+        whole: The selector, for messages.
+
+    Raises:
+        BenchError: A bracket or a quote has no partner.
+    """
     parts, depth, current, quote = [], 0, '', ''
     for char in text:
         if quote:
@@ -68,11 +108,18 @@ def _split(text: str) -> list[str]:
             depth += 1
         elif char in ')]}':
             depth -= 1
+        if depth < 0:
+            break
         if char == ',' and depth == 0 and not quote:
             parts.append(current)
             current = ''
         else:
             current += char
+    if depth or quote:
+        raise BenchError(
+            f'brackets or quotes of method selector {whole!r} do not fit',
+            'one that closes for each that opens: name[key=value,init=name[key=value]]',
+        )
     return [part for part in [*parts, current] if part.strip()]
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from sfda_bench.errors import BenchError
 from sfda_bench.networks.declare import for_task
-from sfda_bench.plan import catalog
+from sfda_bench.plan import catalog, composition
 from sfda_bench.plan.expand import Selection, plan_of
 from sfda_bench.plan.graph import StageGraph
 from sfda_bench.plan.kinds import validate
-from sfda_bench.plan.method import Method
+from sfda_bench.plan.method import SEALED_TRACKS, Method
 from sfda_bench.plan.model import Entry, Plan
 from sfda_bench.plan.search import Space, space_of, trials
 from sfda_bench.plan.selectors import MethodSelector, match
@@ -102,7 +102,7 @@ def plan_sweep(
     pools: list[Pool] = []
     for task in match('task', wanted.tasks, wanted.suite['tasks']):
         for name, base in wanted.methods:
-            method = _searched(name)
+            method = _searched(name, base)
             space = space_of(method, wanted.axes)
             settings = trials(space, method, wanted.suite['profile'], task, base, wanted.budget)
             selectors = [MethodSelector(name, params) for params in settings]
@@ -115,11 +115,12 @@ def plan_sweep(
     return whole, pools
 
 
-def _searched(name: str) -> Method:
+def _searched(name: str, base: Mapping[str, Any]) -> Method:
     method = Method(name)
-    if not method.sealed or method.card.setting != 'offline':
+    card = composition.card_of(composition.links_of(method, base))
+    if card.track not in SEALED_TRACKS or card.setting != 'offline':
         raise BenchError(
-            f'{method.name} is of track {method.card.track}, setting {method.card.setting}',
+            f'{method.name} is of track {card.track}, setting {card.setting}',
             'a method that adapts offline without labels or source data',
             'python tools/run_suite.py list methods',
         )

@@ -67,8 +67,7 @@ class Unfinished:
 
 def unfinished(entry: Entry, reason: str, plan: Plan, facts: Facts) -> Unfinished:
     """Note an entry that has no result."""
-    names = ['source', *(plan.stages[stage_id].name for stage_id in entry.stages[1:])]
-    stages = list(zip(names, entry.stages, strict=True))
+    stages = [(entry.name_of(plan.stages[i]), i) for i in entry.stages]
     return Unfinished(entry.key.slug, entry.key.seed, reason, stages, facts)
 
 

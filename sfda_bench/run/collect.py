@@ -67,7 +67,7 @@ def stands(entry: Entry, folder: Path) -> bool:
         old = read_record(path)
     except BenchError:
         return False
-    card = entry.method.card
+    card = entry.card
     return (
         [ref.id for ref in old.stages] == entry.stages
         and bool(old.curve) == bool(entry.curve)
@@ -96,13 +96,13 @@ def build_record(entry: Entry, plan: Plan, store: Store) -> Record:
     return Record(
         entry=entry.key,
         profile=entry.profile,
-        track=entry.method.card.track,
-        setting=entry.method.card.setting,
-        fidelity=entry.method.card.fidelity,
+        track=entry.card.track,
+        setting=entry.card.setting,
+        fidelity=entry.card.fidelity,
         inference_protocol=entry.inference.ref,
         scoring_protocol=entry.scoring.ref,
-        predict_on=entry.method.card.predict_on,
-        stages=[_ref(stage, index) for index, stage in enumerate(stages)],
+        predict_on=entry.card.predict_on,
+        stages=[_ref(stage, index, entry) for index, stage in enumerate(stages)],
         scores=scores,
         counts_file=f'{entry.key.slug}.npz',
         counts_sha256=counts_digest(counts, ids, conditions),
@@ -129,14 +129,16 @@ def _curve(entry: Entry, plan: Plan, store: Store) -> list[CurvePoint]:
     """Scores along the way, under every protocol of the label space.
 
     From the source model, if there is but one stage, to the last checkpoint; none where the suite
-    keeps no checkpoints.
+    keeps no checkpoints. Of methods that it starts from there is nothing.
     """
     if not entry.curve:
         return []
-    own = [stage for i in entry.stages[1:-1] if 'train_cfg' in (stage := plan.stages[i]).config]
+    kept = [plan.stages[i] for i in entry.stages[1:-1] if i not in entry.before]
+    own = [stage for stage in kept if 'train_cfg' in stage.config]
     iters = {stage.name: stage.config['train_cfg']['max_iters'] for stage in own}
     last = own[-1].name
-    points = [(last, 0, entry.source_score)] if len(entry.stages) == 3 else []
+    alone = len(kept) == 1 and not entry.before
+    points = [(last, 0, entry.source_score)] if alone else []
     points += [(n, iters[n] if at is None else at, i) for n, at, i in entry.curve]
     points.append((last, iters[last], entry.stages[-1]))
     several = len({name for name, *_ in points}) > 1
@@ -168,11 +170,10 @@ def _same_space(scoring: ScoringProtocol) -> list[ScoringProtocol]:
     return [p for p in known if p.label_space == scoring.label_space and p.ref != scoring.ref]
 
 
-def _ref(stage: Stage, index: int) -> StageRef:
-    """The first stage is the entry's source, whatever the stage is called where it is shared."""
-    if index == 0:
-        return StageRef(name='source', kind='source', id=stage.id)
-    return StageRef(name=stage.name, kind=stage.kind, id=stage.id)
+def _ref(stage: Stage, index: int, entry: Entry) -> StageRef:
+    """The first stage is the entry's source, whatever kind it is of."""
+    kind = 'source' if index == 0 else stage.kind
+    return StageRef(name=entry.name_of(stage), kind=kind, id=stage.id)
 
 
 def _data(stages: list[Stage]) -> dict[str, str]:

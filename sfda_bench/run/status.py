@@ -169,13 +169,14 @@ def explain_entry(entry: Entry, plan: Plan, store: Store, records: Path) -> dict
     """Stages of an entry with their ids and dependences, compared with its record's."""
     record = record_of(entry, records)
     old = {ref.name: store.status(ref.id) for ref in record.stages} if record else {}
-    names = ['source', *(plan.stages[i].name for i in entry.stages[1:])]
+    planned = [plan.stages[i] for i in entry.stages]
     stages = [
-        explain_stage(plan.stages[i], old.get(name), store)
-        for name, i in zip(names, entry.stages, strict=True)
+        {'name': (name := entry.name_of(one)), **explain_stage(one, old.get(name), store)}
+        for one in planned
     ]
     state, reason = entry_state(entry, store, records)
-    return {'entry': entry.key.slug, 'state': state, 'reason': reason, 'stages': stages}
+    about = {'entry': entry.key.slug, 'method': entry.key.label, 'title': entry.card.title}
+    return {**about, 'state': state, 'reason': reason, 'stages': stages}
 
 
 # --- cost -----------------------------------------------------------------------------------------

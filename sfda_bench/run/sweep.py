@@ -77,7 +77,7 @@ def result_of(pool: Pool, plan: Plan, store: Store, records: Path) -> SweepResul
         task=first.key.task,
         network=first.key.network,
         method=first.key.method,
-        title=first.method.card.title,
+        title=first.card.title,
         base=pool.base,
         inference_protocol=first.inference.ref,
         scoring_protocol=first.scoring.ref,

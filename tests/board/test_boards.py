@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sfda_bench.board import site
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import build
+from sfda_bench.board.export import bibtex
 from sfda_bench.board.loading import load_item, load_items
 from sfda_bench.cli.scripts import make_leaderboard
 from sfda_bench.errors import BenchError
@@ -91,6 +93,24 @@ def test_parameters_make_a_row_of_their_own(tmp_path):
     make_record(tmp_path, 'tent', params={'lr': 0.1}, quality=0.3)
     (board,) = boards_of(tmp_path)
     assert [row.title.split(' [')[-1] for row in board.rows][1] == 'lr=0.1]'
+
+
+def test_a_method_after_another_is_called_so_and_cites_both(tmp_path):
+    make_record(tmp_path, 'cbst')
+    make_record(tmp_path, 'cbst', params={'init': 'iapc[iters=5]'}, quality=0.5)
+    make_record(tmp_path, 'cbst', params={'init': 'iapc', 'iters': 3}, quality=0.3)
+    (board,) = boards_of(tmp_path)
+    own = 'CBST (source-free reading)'
+    assert [row.title for row in board.rows] == [
+        own, f'{own} after IAPC [iters=5]', f'{own} [iters=3] after IAPC',
+    ]  # fmt: skip
+    assert [row.methods for row in board.rows] == [['cbst'], ['cbst', 'iapc'], ['cbst', 'iapc']]
+    assert '2306.01598' in bibtex([board])
+    mechanisms = site._board_context(board, {}, None)['mechanisms']
+    assert 'contrast' in mechanisms[board.rows[1].title]
+    assert 'contrast' not in mechanisms[own]
+    cards = [name for name, card in site._cards(board) if card]
+    assert cards == [*(row.title for row in board.rows), 'IAPC']
 
 
 def test_conditions_are_averaged_over_seeds(tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import zipfile
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from sfda_bench.board import capsule as C
 from sfda_bench.cli.scripts import capsule as capsule_main
 from sfda_bench.errors import BenchError
+from sfda_bench.plan.selectors import parse_method
 from sfda_bench.store.record import counts_digest, load_records
 from tests.board.factory import make_record
 
@@ -64,6 +66,14 @@ def test_it_holds_config_command_environment_and_protocols(made):
         "--network deeplabv2_pocket --method 'tent[lr=0.5]' --seed 3"
     )
     assert manifest['versions'] == {'torch': '2.13.0'}
+
+
+def test_the_command_of_a_chain_is_one_word_of_a_shell(tmp_path):
+    params = {'init': "tent[prior='a,b',lr=0.5]", 'iters': 3}
+    _, record = load_records(make_record(tmp_path, 'cbst', params=params).parent)[0]
+    words = shlex.split(C.command(record))
+    typed = words[words.index('--method') + 1]
+    assert parse_method(typed) == ('cbst', {'init': "tent[lr=0.5,prior='a,b']", 'iters': 3})
 
 
 def test_the_same_entry_gives_the_same_capsule(made, tmp_path):

@@ -10,7 +10,7 @@ from sfda_bench.board.boards import make_boards
 from sfda_bench.board.fields import SETTINGS, selector
 from sfda_bench.board.loading import load_items
 from sfda_bench.board.reported import UNKNOWN, load_all
-from sfda_bench.board.reproduction import answers, questions
+from sfda_bench.board.reproduction import Question, answers, missing, questions
 from sfda_bench.networks.declare import for_task
 from sfda_bench.plan import catalog
 from sfda_bench.plan.entry import scoring_of
@@ -122,6 +122,20 @@ def test_what_is_not_judgeable_never_gets_a_verdict(tmp_path):
         boards += simulate(tmp_path / question.id, question, question.told.value)
     for answer in answers([q for q in ASKED if q.missing], boards):
         assert answer.verdict.word == 'not comparable' and answer.verdict.reason and not answer.row
+
+
+def test_a_reported_row_may_be_measured_by_a_chain(tmp_path):
+    """Another init, or none, is no answer to it; one that is not here is named."""
+    question = next(q for q in JUDGEABLE if q.id == 'iapc:0')
+    told = question.told.model_copy(update={'run': 'iapc[init=tent[iters=5]]'})
+    chain = Question('iapc:x', question.file, told, tuple(missing(told, question.file)))
+    assert chain.judgeable and selector(told).params == {'init': 'tent[iters=5]'}
+    boards = simulate(tmp_path / 'chain', chain, told.value)
+    assert answers([chain], boards)[0].row.title.endswith('after Tent (offline) [iters=5]')
+    assert answers([chain], simulate(tmp_path / 'own', question, told.value))[0].row is None
+    assert answers([question], boards)[0].row is None
+    absent = told.model_copy(update={'run': 'iapc[init=tent[init=nowhere]]'})
+    assert 'method nowhere not built here' in missing(absent, question.file)
 
 
 OPEN = [question for question in JUDGEABLE if question.open]

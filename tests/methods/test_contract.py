@@ -138,15 +138,12 @@ def test_a_black_box_method_owns_no_weights_of_the_source(ran, name):
         assert not any(path.startswith(str(bench.store.path(source))) for path in readable)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', ADAPTING)
-def test_resuming_equals_not_having_stopped(ran, name, tmp_path):
-    """Every adapting stage: stopped after iteration 3 of 4, resumed, same bytes."""
+def stopped_config(config: Path, folder: Path, stop: bool = False) -> Path:
+    """Four iterations of a stage, perhaps with an interruption after the third; its new config."""
     from mmengine.config import Config
     from mmengine.hooks import Hook
 
     from sfda_bench.registry import HOOKS
-    from sfda_bench.run.stage import run_stage
 
     @HOOKS.register_module(force=True)
     class StopAt(Hook):
@@ -156,33 +153,33 @@ def test_resuming_equals_not_having_stopped(ran, name, tmp_path):
             if runner.iter + 1 == 3:
                 raise KeyboardInterrupt
 
+    cfg = Config.fromfile(str(config), import_custom_modules=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg.work_dir = str(folder)
+    cfg.train_cfg.max_iters = 4
+    cfg.default_hooks.checkpoint.interval = 2
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), *([{'type': 'StopAt'}] if stop else [])]
+    cfg.dump(str(folder / 'config.py'))
+    return folder / 'config.py'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ADAPTING)
+def test_resuming_equals_not_having_stopped(ran, name, tmp_path):
+    """Every adapting stage: stopped after iteration 3 of 4, resumed, same bytes."""
+    from sfda_bench.run.stage import run_stage
+
     bench, plans = ran
     for stage_id in plans[name].entries[0].stages[1:-1]:
         if plans[name].stages[stage_id].kind != 'adapt':
             continue
-        config = bench.store.path(stage_id) / 'config.py'
-
-        def variant(folder: str, stop: bool, config=config, stage_id=stage_id) -> Path:
-            cfg = Config.fromfile(str(config), import_custom_modules=False)
-            path = tmp_path / stage_id / folder
-            path.mkdir(parents=True, exist_ok=True)
-            cfg.work_dir = str(path)
-            cfg.train_cfg.max_iters = 4
-            cfg.default_hooks.checkpoint.interval = 2
-            cfg.custom_hooks = [
-                *cfg.get('custom_hooks', []),
-                *([{'type': 'StopAt'}] if stop else []),
-            ]
-            cfg.dump(str(path / 'config.py'))
-            return path / 'config.py'
-
-        run_stage(variant('whole', False), guard=False)
+        config, folder = bench.store.path(stage_id) / 'config.py', tmp_path / stage_id
+        run_stage(stopped_config(config, folder / 'whole'), guard=False)
         with pytest.raises(KeyboardInterrupt):
-            run_stage(variant('parts', True), guard=False)
-        run_stage(variant('parts', False), guard=False)
+            run_stage(stopped_config(config, folder / 'parts', stop=True), guard=False)
+        run_stage(stopped_config(config, folder / 'parts'), guard=False)
         whole, parts = (
-            torch.load(tmp_path / stage_id / kind / FINAL_NAME)['state_dict']
-            for kind in ('whole', 'parts')
+            torch.load(folder / kind / FINAL_NAME)['state_dict'] for kind in ('whole', 'parts')
         )
         different = [key for key in whole if not torch.equal(whole[key], parts[key])]
         assert not different, (stage_id, different[:5])

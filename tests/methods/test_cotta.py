@@ -214,3 +214,37 @@ def test_what_it_cannot_do():
     data['data_samples'] *= 2
     with pytest.raises(BenchError, match='batch_size=1'):
         model.adapt_step(data, wrapper)
+
+
+def in_views(model, image, change=lambda view: view) -> dict:
+    """A batch of :class:`CoTTAFileViews`: every view of an image, as a pipeline collates them."""
+    frames = [
+        frame(change(view_of(image[None], scale, mirrored)[0])) for scale, mirrored in model.views
+    ]
+    for one in frames:
+        one['data_samples'][0].set_metainfo({'ori_shape': tuple(image.shape[-2:])})
+    return {key: [one[key] for one in frames] for key in frames[0]}
+
+
+def test_views_that_are_given_are_taken_as_they_are():
+    images = torch.randn(2, 2, 6, 8, generator=torch.Generator().manual_seed(3)) * 2
+    changes = {'scales': [0.5, 1.0, 2.0], 'threshold': 0.9}
+    made, wrapper = ready(**changes)
+    given, other = ready(type='CoTTAFileViews', **changes)
+    finer, third = ready(type='CoTTAFileViews', **changes)
+    seen = []
+    for image in images:
+        plain = labels(made.adapt_step(frame(image), wrapper))
+        assert labels(given.adapt_step(in_views(given, image), other)) == plain
+        more = in_views(finer, image, lambda view: view.flip(1) if view.shape[-1] > 8 else view)
+        seen.append(labels(finer.adapt_step(more, third)) == plain)
+        assert given.given == {}, 'a checkpoint holds no image'
+    assert parameters(made.student) == parameters(given.student)
+    assert not all(seen), 'the larger views count'
+
+
+def test_another_number_of_views_is_refused():
+    model, wrapper = ready(type='CoTTAFileViews', scales=[1.0, 2.0])
+    batch = in_views(model, X1)
+    with pytest.raises(BenchError, match='3 views of an image'):
+        model.adapt_step({key: value[:3] for key, value in batch.items()}, wrapper)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sfda_bench.errors import UnknownNameError
+from sfda_bench.errors import BenchError, UnknownNameError
 from sfda_bench.plan import catalog
 from sfda_bench.plan.expand import Selection, load_suite, make_plan
 from sfda_bench.plan.method import Method
@@ -203,3 +203,12 @@ def test_what_a_network_lacks_is_refused_while_planning_exactly_where_the_code_w
     )
     assert not any(e.skip for e in pocket(everything=True)[FIRST])
     assert Method('bn_adapt').skip_reason('gta5_to_cityscapes', 'a network from elsewhere') == ''
+
+
+def test_a_chain_runs_where_all_its_methods_do_and_is_refused_where_they_share_nothing(planned):
+    found = planned('tent[init=intrada]', 'tent')
+    assert sorted(networks_of(found)) == [('tent', SINGLE), ('tent', MULTI)]
+    with pytest.raises(BenchError, match='has methods of different networks'):
+        planned('cbst[init=intrada]')
+    chosen = planned('cbst[init=intrada]', networks=[MULTI])
+    assert networks_of(chosen) == [('cbst', MULTI)]

@@ -227,3 +227,70 @@ def test_a_diverging_stream_is_said_to_diverge(bench):
     plan = bench.plan('tent_online[lr=1e25]')
     bench.run(plan)
     assert bench.store.status(plan.entries[0].stages[1]).state == 'diverged'
+
+
+# --- inference protocols of several views ---------------------------------------------------------
+
+
+def with_views(bench, monkeypatch, **fields):
+    """The protocol of the tiny suite with several views instead of one."""
+    from sfda_bench.plan import entry
+    from sfda_bench.scoring.protocols import InferenceProtocol
+
+    shown = entry.load_inference('pocket').model_dump()
+    resize = {'lib': 'pillow', 'mode': 'bicubic', 'antialias': True}
+    views = {'size': (96, 48), 'resize': resize, 'scales': (0.5, 1.0), 'flip': True}
+    protocol = InferenceProtocol(**{**shown, **views, 'fuse': 'softmax', **fields})
+    monkeypatch.setattr(entry, 'load_inference', lambda _: protocol)
+    return protocol
+
+
+VIEWS = 'cotta[scales=[0.5, 1.0],window=none]'
+
+
+def test_a_protocol_of_several_views_is_one_of_a_method_that_predicts_with_these(
+    bench, monkeypatch
+):
+    plain = bench.plan(VIEWS)
+    protocol = with_views(bench, monkeypatch)
+    plan = bench.plan(VIEWS)
+    summary = bench.run(plan)
+    assert summary.failures == [], bench.lines
+    _, stream, score = plan.entries[0].stages
+    config = plan.stages[stream].config
+    assert config['model']['type'] == 'CoTTAFileViews'
+    assert plain.stages[plain.entries[0].stages[1]].config['model']['type'] == 'CoTTA'
+    sizes, flips, pack = config['test_dataloader']['dataset']['pipeline'][-1]['transforms']
+    assert [tuple(step['size']) for step in sizes] == [(48, 24), (96, 48)] and len(flips) == 2
+    assert [step['type'] for step in pack] == ['PackSegInputs']
+    truth = plan.stages[score].config['test_dataloader']['dataset']['pipeline']
+    assert [step['type'] for step in truth] == ['LoadTrainIds', 'PackSegInputs']
+    folder = bench.store.path(stream) / 'artifacts'
+    images = json.loads((folder / 'stream.json').read_text())['images']
+    assert len(images) == 3
+    with Image.open(folder / images[0]['file']) as image:
+        assert image.size == (96, 48)
+    ((_, record),) = load_records(bench.records)
+    assert record.inference_protocol == protocol.ref
+    assert record.guard.verdict in ('sealed', 'files only', 'audited')
+
+
+@pytest.mark.parametrize(
+    ('method', 'fields', 'told'),
+    [
+        ('tent_online', {}, 'a stream predicts each image once'),
+        ('cotta[window=none]', {}, 'predicts with others: scales'),
+        ('cotta[scales=[0.5, 1.0],flip=false,window=none]', {}, 'flip False, there True'),
+        ('cotta[scales=[0.5, 1.0]]', {}, 'window 1024, there None'),
+        (VIEWS, {'window': {'crop': (64, 64), 'stride': (32, 32)}}, 'window None, there 64'),
+        (VIEWS, {'window': {'crop': (64, 32), 'stride': (32, 32)}}, 'each image once'),
+        (VIEWS, {'fuse_at': 'input'}, 'a stream predicts each image once'),
+        (VIEWS, {'fuse': 'logits'}, 'a stream predicts each image once'),
+        (VIEWS, {'rescale': (1.0,) * 19}, 'a stream predicts each image once'),
+        (VIEWS, {'upsample_steps': 1}, 'a stream predicts each image once'),
+    ],
+)
+def test_other_views_than_the_methods_own_are_refused(bench, monkeypatch, method, fields, told):
+    with_views(bench, monkeypatch, **fields)
+    with pytest.raises(BenchError, match=told):
+        bench.plan(method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sfda_bench.errors import BenchError
 from sfda_bench.plan.expand import load_suite
 from sfda_bench.plan.selectors import parse_method
 from sfda_bench.plan.sweep import Wanted, plan_sweep
@@ -87,3 +88,17 @@ def test_a_trial_that_diverges_is_part_of_the_result(planned, bench):
     assert evidence_of(pool.candidates[1].evidence, bench.store) is None
     assert found.seconds is None, 'what a failed stage cost is not known'
     assert found.source_classes and found.source_miou is not None
+
+
+def test_all_trials_may_start_from_another_method(bench):
+    def swept(text):
+        suite = load_suite(bench.suite)
+        wanted = Wanted(suite, [parse_method(text)], tasks=['gta5_to_cityscapes'], budget=2)
+        return plan_sweep(wanted, bench.data_root, bench.store)
+
+    plan, (pool,) = swept('tent[init=bn_adapt[iters=2]]')
+    assert [one.params['init'] for one in pool.candidates] == ['bn_adapt[iters=2]'] * 2
+    firsts = {one.entry.stages[1] for one in pool.candidates}
+    assert len(firsts) == 1 and plan.stages[firsts.pop()].title.startswith('bn_adapt[iters=2]')
+    with pytest.raises(BenchError, match='is of track uda'):
+        swept('tent[init=advent]')

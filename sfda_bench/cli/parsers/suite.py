@@ -16,10 +16,10 @@ AGAIN = 'continue with: {call}'
 
 def add_selectors(group: argparse._ActionsContainer) -> None:
     """``--task``, ``--network``, ``--method``, ``--seed``."""
+    chain = "; with settings, and a method to start from: 'cbst[iters=9,init=bn_adapt]'"
     for name in ('task', 'network', 'method'):
-        flag = group.add_argument(
-            f'--{name}', nargs='+', metavar='NAME', help=f'only these {name}s (globs allowed)'
-        )
+        told = f'only these {name}s (globs allowed)' + (chain if name == 'method' else '')
+        flag = group.add_argument(f'--{name}', nargs='+', metavar='NAME', help=told)
         completed(flag, f'{name}s')
     group.add_argument(
         '--seed', nargs='+', metavar='N', help='seeds, e.g. 0-2 (default: the suite)'
@@ -184,9 +184,8 @@ def _list(parser: Parser) -> None:
 
 
 def _show(parser: Parser) -> None:
-    method = parser.add_argument(
-        'method', metavar='METHOD', help="a method, perhaps with settings: 'iapc[iters=50]'"
-    )
+    told = "a method, perhaps with settings: 'iapc[iters=50]', 'cbst[init=bn_adapt]'"
+    method = parser.add_argument('method', metavar='METHOD', help=told)
     completed(method, 'methods')
     for name, default in (('profile', 'paper'), ('against', None)):
         flag = parser.add_argument(
@@ -234,6 +233,7 @@ RUN = Command(
         '--task gta5_to_cityscapes --method tent --seed 0-2',
         '--suite camvid --all --data-root DIR',
         "--method 'tent[lr=1e-4]' 'atp[teach.adapter.weight_negative=0.5]'",
+        "--method bn_adapt 'cbst[init=bn_adapt[source_weight=0.5]]'",
         '--method ~/mine/mine.py source_only',
         '--suite paper --all --data-root DIR --executor slurm --slurm-partition gpu --slurm-gpus 1',
     ),

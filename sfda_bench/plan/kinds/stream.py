@@ -16,6 +16,7 @@ from sfda_bench.plan import configs, pipelines
 from sfda_bench.plan.method import Method
 from sfda_bench.plan.model import StageDraft
 from sfda_bench.plan.setup import Setup
+from sfda_bench.scoring.protocols import InferenceProtocol
 from sfda_bench.store.filenames import ARTIFACTS
 
 INIT, HANDS_ON, IN_METHODS, SHARED = 'last', False, True, False
@@ -71,15 +72,17 @@ def draft(setup: Setup, spec: Mapping[str, Any], parent: str | None) -> StageDra
     Args:
         setup: Task, network, method, seed.
         spec: ``name``, ``adapter`` (a ``OnlineAdapter``), optional ``optim_wrapper``, ``rounds``,
-            ``batch_size``, and ``order`` (conditions; by default the task's ``stream_order``, else
-            the order of the files).
+            ``batch_size``, ``order`` (conditions; by default the task's ``stream_order``, else
+            the order of the files), and ``several_views`` (the adapter's type where the inference
+            protocol has several views, see :func:`adapter_of`).
         parent: The stage that it starts from.
 
     Raises:
-        BenchError: Resets or rounds of another setting, or an inference protocol of several views.
+        BenchError: Resets or rounds of another setting, or an inference protocol of several views
+            which are not the adapter's own.
     """
     check_setting(setup.method, spec)
-    _check_inference(setup)
+    adapter = adapter_of(setup, spec)
     target = setup.task['target_val']
     flow = {
         'order': spec.get('order') or setup.task.get('stream_order'),
@@ -95,7 +98,7 @@ def draft(setup: Setup, spec: Mapping[str, Any], parent: str | None) -> StageDra
     stage = setup.stage_block('stream', spec['name'], setup.images(target))
     config = configs.common(setup.seed, stage)
     config.update(
-        model=copy.deepcopy({**spec['adapter'], **at_once, 'segmentor': setup.model}),
+        model=copy.deepcopy({**adapter, **at_once, 'segmentor': setup.model}),
         test_dataloader=configs.test_loader(dataset, spec.get('batch_size', 1), setup.workers),
         test_cfg={
             'type': 'OnlineAdaptLoop',
@@ -108,10 +111,57 @@ def draft(setup: Setup, spec: Mapping[str, Any], parent: str | None) -> StageDra
     return StageDraft(config, spec['name'], setup.title(spec['name']), data, parent, flow=flow)
 
 
-def _check_inference(setup: Setup) -> None:
-    if not setup.inference.model_copy(update={'upsample_steps': 2}).stock:
+def adapter_of(setup: Setup, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The adapter's config under the inference protocol.
+
+    A stream predicts each image once, so a protocol of several views is one of a method that sees
+    an image in several views itself and says by ``several_views`` which adapter takes them from the
+    pipeline. They must be the same ones: then the protocol's passes are the method's own.
+
+    Raises:
+        BenchError: The protocol needs more than one plain view, and the method has no such adapter
+            or other views.
+    """
+    protocol = setup.inference
+    if protocol.model_copy(update={'upsample_steps': 2}).stock:
+        return dict(spec['adapter'])
+    found = f'inference protocol {protocol.ref} has several views, windows or class factors'
+    other = spec.get('several_views')
+    if other is None or not _of_views_alone(protocol):
         raise BenchError(
-            f'inference protocol {setup.inference.ref} has several views, windows or class factors',
+            found,
             'one plain view: a stream predicts each image once',
             'choose another protocol, or `averaging` in the adapter',
         )
+    own, asked = spec['adapter'], _views(protocol)
+    apart = [f'{n} {own.get(n)}, there {v}' for n, v in asked.items() if own.get(n) != v]
+    if apart:
+        raise BenchError(
+            f'{found}, and {setup.method.name} predicts with others: {"; ".join(apart)}',
+            'the views of the protocol: the prediction is made of them',
+            'leave these settings as they are, or choose another protocol',
+        )
+    return {**spec['adapter'], 'type': other}
+
+
+def _of_views_alone(protocol: InferenceProtocol) -> bool:
+    """Whether a protocol is a mean of probabilities over scales and mirrorings, in windows."""
+    one = {'scales': (1.0,), 'flip': False, 'window': None, 'fuse': 'none'}
+    window = protocol.window
+    square = window is None or all(len(set(side)) == 1 for side in (window.crop, window.stride))
+    return (
+        square
+        and (protocol.fuse, protocol.fuse_at, protocol.score_at) == ('softmax', 'label', 'native')
+        and not (protocol.view_sizes or protocol.rescale or protocol.aux_weight)
+        and protocol.model_copy(update=one).stock
+    )
+
+
+def _views(protocol: InferenceProtocol) -> dict[str, Any]:
+    """The fields of a protocol by the names that they have in an adapter."""
+    window = protocol.window
+    if window is None:
+        windows: dict[str, Any] = {'window': None}
+    else:
+        windows = {'window': window.crop[0], 'stride': window.stride[0]}
+    return {'scales': list(protocol.scales), 'flip': protocol.flip, **windows}
