@@ -170,12 +170,13 @@ def bare_dataset(spec: Mapping[str, Any], data_root: Path) -> Config:
 
 def stream_pipeline(protocol: InferenceProtocol, task: str, labels: bool) -> list[Config]:
     """A test pipeline with images or labels alone, packed with their place in the stream."""
-    pack = {'type': 'PackSegInputs', 'meta_keys': (*META_KEYS, 'round', 'position')}
     steps = test_pipeline(protocol, task)
+    places = {'meta_keys': (*META_KEYS, 'round', 'position')}
     if steps[-1]['type'] == 'TestTimeAug':
+        sizes, flips, *_, (pack,) = steps[-1]['transforms']
+        pack = {**pack, **places}
         if labels:
             return [{'type': 'LoadTrainIds'}, pack]
-        sizes, flips = steps[-1]['transforms'][:2]
         return [*steps[:-1], {**steps[-1], 'transforms': [sizes, flips, [pack]]}]
     keep = [step for step in steps[:-1] if (step['type'] == 'LoadTrainIds') == labels]
-    return [*keep, pack]
+    return [*keep, {**steps[-1], **places}]

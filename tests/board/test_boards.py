@@ -12,8 +12,8 @@ import pytest
 from sfda_bench.board import site
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.build import build
-from sfda_bench.board.export import bibtex
 from sfda_bench.board.loading import load_item, load_items
+from sfda_bench.board.papers import bibtex
 from sfda_bench.cli.scripts import make_leaderboard
 from sfda_bench.errors import BenchError
 from tests.board.factory import make_record, small_suite
@@ -106,10 +106,10 @@ def test_a_method_after_another_is_called_so_and_cites_both(tmp_path):
     ]  # fmt: skip
     assert [row.methods for row in board.rows] == [['cbst'], ['cbst', 'iapc'], ['cbst', 'iapc']]
     assert '2306.01598' in bibtex([board])
-    mechanisms = site._board_context(board, {}, None)['mechanisms']
+    mechanisms = site._board_context(board, {}, tmp_path)['mechanisms']
     assert 'contrast' in mechanisms[board.rows[1].title]
     assert 'contrast' not in mechanisms[own]
-    cards = [name for name, card in site._cards(board) if card]
+    cards = [row.title if row else card.title for row, _, card in site._cards(board) if card]
     assert cards == [*(row.title for row in board.rows), 'IAPC']
 
 
