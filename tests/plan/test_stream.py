@@ -262,9 +262,9 @@ def test_a_protocol_of_several_views_is_one_of_a_method_that_predicts_with_these
     assert plain.stages[plain.entries[0].stages[1]].config['model']['type'] == 'CoTTA'
     sizes, flips, pack = config['test_dataloader']['dataset']['pipeline'][-1]['transforms']
     assert [tuple(step['size']) for step in sizes] == [(48, 24), (96, 48)] and len(flips) == 2
-    assert [step['type'] for step in pack] == ['PackSegInputs']
+    assert [step['type'] for step in pack] == ['PackForTest']
     truth = plan.stages[score].config['test_dataloader']['dataset']['pipeline']
-    assert [step['type'] for step in truth] == ['LoadTrainIds', 'PackSegInputs']
+    assert [step['type'] for step in truth] == ['LoadTrainIds', 'PackForTest']
     folder = bench.store.path(stream) / 'artifacts'
     images = json.loads((folder / 'stream.json').read_text())['images']
     assert len(images) == 3
