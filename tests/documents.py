@@ -24,6 +24,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pip._internal.commands import create_command
+
+from sfda_bench.cli.main import build_parser
 from sfda_bench.pocket.world import ensure_pocket
 from tests.conftest import TINY
 
@@ -38,6 +41,7 @@ SHELL = (
     'git',
     'sbatch',
     'cat',
+    'touch',
     'grep',
     'ls',
     'cp',
@@ -181,6 +185,10 @@ def parse(block: Block, monkeypatch) -> None:
             _check_targets(block, words[1:])
         elif words[0] == 'python':
             _check_flags(block, words[1:], monkeypatch)
+        elif words[0] == 'pip':
+            create_command(words[1]).parse_args(words[2:])
+        elif words[0] == 'sfda-bench':
+            build_parser().parse_args(words[1:])
         else:
             raise AssertionError(f'{block}: nobody checks {words[0]!r}')
 

@@ -27,6 +27,7 @@ from sfda_bench.cli.parsers.suite import COMMANDS as OF_A_SUITE
 from sfda_bench.cli.parsers.suite import RUN
 from sfda_bench.cli.parsers.sweep import SWEEP
 from sfda_bench.cli.parsing import Command, Parser, add_commands, complete
+from sfda_bench.environment import check_environment
 
 #: Those that tools/run_suite.py has.
 SUITE = (*OF_A_SUITE, SWEEP)
@@ -39,6 +40,8 @@ ONE_THREAD = {
     'regression': 'OPENBLAS_NUM_THREADS',
     'benchmark': 'OMP_NUM_THREADS',
 }
+#: Modules of commands that import MMSegmentation, or plan stages that do.
+NEED_STACK = ('suite', 'sweep', 'stage', 'checkpoint', 'regression', 'benchmark')
 ABOUT = 'Run, compare and check methods of source-free domain adaptive semantic segmentation.'
 EPILOG = """\
 A flag in place of a command is one of run: %(prog)s --suite pocket
@@ -119,6 +122,8 @@ def _run(arguments: argparse.Namespace, call: str) -> int:
 
     def run() -> int | None:
         module, _, name = arguments.run.partition(':')
+        if module in NEED_STACK:
+            check_environment()
         return getattr(importlib.import_module(f'sfda_bench.cli.{module}'), name)(arguments)
 
     return boundary.run(run, arguments.again.format(call=call), arguments.failure)
