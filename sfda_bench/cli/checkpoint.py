@@ -12,13 +12,16 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
+from sfda_bench.atomic import write_text
 from sfda_bench.errors import BenchError, require_known
 from sfda_bench.networks.checkpoints.card import SourceScore, card_path
 from sfda_bench.networks.checkpoints.export import entry_checkpoint, export_model
 from sfda_bench.networks.checkpoints.identify import branches_of, describe, inspect_checkpoint
+from sfda_bench.networks.checkpoints.model_card import model_card
 from sfda_bench.networks.checkpoints.write import Request, convert_file
 from sfda_bench.paths import CONFIGS
 from sfda_bench.stack import import_stack
+from sfda_bench.store.record import read_record
 
 NETWORKS = CONFIGS / 'networks'
 
@@ -94,8 +97,10 @@ def _convert(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _export(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    record = None
     if args.record:
         name, task, inference, checkpoint = entry_checkpoint(args.record, args.runs)
+        record = read_record(Path(args.record)).model_dump(mode='json')
     elif args.network and args.inference:
         name, task, inference, checkpoint = args.network, '', args.inference, args.checkpoint
     else:
@@ -104,8 +109,11 @@ def _export(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     config = Config.fromfile(NETWORKS / f'{name}.py')
     protocol = _protocol(inference.partition('@')[0])
     weights, path = export_model(checkpoint, config.network, config.model, protocol, args.out, task)
-    text = f'{weights}\n{path}\nuse: mmseg.apis.init_model({str(path)!r}, {str(weights)!r})'
-    return text, {'checkpoint': str(weights), 'config': str(path)}
+    card = weights.with_suffix('.md')
+    write_text(card, model_card(weights, path, config.network, protocol, record))
+    text = f'{weights}\n{path}\n{card}\n'
+    text += f'use: mmseg.apis.init_model({str(path)!r}, {str(weights)!r})'
+    return text, {'checkpoint': str(weights), 'config': str(path), 'card': str(card)}
 
 
 def _protocol(name: str) -> dict[str, Any]:

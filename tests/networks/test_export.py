@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import subprocess
@@ -16,10 +17,13 @@ from tests.networks.helpers import ROOT, config, randomise
 # nothing but mmseg's own API; run in another process, so that no module of ours is loaded before
 SCRIPT = """
 import sys, numpy as np
-from mmseg.apis import inference_model, init_model
+from mmseg.apis import MMSegInferencer, inference_model, init_model
 model = init_model(sys.argv[1], sys.argv[2], device='cpu')
 result = inference_model(model, sys.argv[3])
 np.save(sys.argv[4], result.pred_sem_seg.data.numpy())
+inferencer = MMSegInferencer(model=sys.argv[1], weights=sys.argv[2], device='cpu')
+again = inferencer(sys.argv[3], out_dir='drawn')['predictions']
+assert (again == result.pred_sem_seg.data.numpy()[0]).all()
 print(len(model.dataset_meta['classes']), 'sfda_bench' in sys.modules)
 """
 
@@ -42,7 +46,11 @@ def infer(tmp_path, image):
 
 @pytest.mark.parametrize(
     'name,protocol,ours',
-    [('cgnet', 'camvid', 'False'), ('deeplabv2_pocket', 'pocket', 'True')],
+    [
+        ('cgnet', 'camvid', 'False'),
+        ('deeplabv2_pocket', 'pocket', 'True'),
+        ('segformer_pocket', 'pocket', 'True'),
+    ],
 )
 def test_exported_model_works_in_mmsegs_own_api(tmp_path, capsys, name, protocol, ours):
     torch.manual_seed(0)
@@ -56,6 +64,10 @@ def test_exported_model_works_in_mmsegs_own_api(tmp_path, capsys, name, protocol
     assert main([str(a) for a in arguments]) == 0
     prediction, said = infer(tmp_path, tmp_path / 'image.png')
     assert said == ['19', ours]
+    assert (tmp_path / 'drawn' / 'vis' / 'image.png').is_file()
+    card = (tmp_path / 'model.md').read_text(encoding='utf-8')
+    digest = hashlib.sha256((tmp_path / 'model.pth').read_bytes()).hexdigest()
+    assert digest in card and f'`{name}`' in card and 'origin | unknown' in card
 
     order = slice(None) if loaded.network.input.channel_order == 'rgb' else slice(None, None, -1)
     x = torch.from_numpy(rgb[:, :, order].astype(np.float32)).permute(2, 0, 1)[None]
@@ -73,13 +85,10 @@ def test_exported_model_works_in_mmsegs_own_api(tmp_path, capsys, name, protocol
 
 def test_export_of_a_record_takes_the_last_stage_that_trained(tmp_path, capsys):
     model = build_segmentor(config('deeplabv2_pocket').model)
-    stages = [
-        {'name': 'source', 'kind': 'source', 'id': 'aaa'},
-        {'name': 'adapt', 'kind': 'adapt', 'id': 'bbb'},
-        {'name': 'score', 'kind': 'score', 'id': 'ccc'},
-    ]
-    entry = {'network': 'deeplabv2_pocket', 'task': 'gta5_to_cityscapes'}
-    record = {'entry': entry, 'stages': stages, 'inference_protocol': 'pocket@1'}
+    own = ROOT / 'results/records/pocket/gta5_to_cityscapes__deeplabv2_pocket__tent__s0.json'
+    record = json.loads(own.read_text(encoding='utf-8'))
+    for stage, name in zip(record['stages'], ('aaa', 'bbb', 'ccc'), strict=True):
+        stage['id'] = name
     (tmp_path / 'record.json').write_text(json.dumps(record))
     args = ['export', '--record', str(tmp_path / 'record.json'), '--runs', str(tmp_path / 'runs')]
     args += ['--out', str(tmp_path / 'out' / 'model')]
@@ -90,6 +99,9 @@ def test_export_of_a_record_takes_the_last_stage_that_trained(tmp_path, capsys):
     assert main(args) == 0
     content = torch.load(tmp_path / 'out' / 'model.pth', weights_only=True)
     assert content['meta']['inference'] == 'pocket@1'
+    card = (tmp_path / 'out' / 'model.md').read_text(encoding='utf-8')
+    assert f'| mIoU | {record["scores"]["miou"]:.1f} under `cityscapes19@1` |' in card
+    assert record['code']['commit'] in card and '`tent`, source-free' in card
 
 
 def test_export_refuses_another_protocol(tmp_path, capsys):

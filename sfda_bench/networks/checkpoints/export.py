@@ -68,6 +68,7 @@ def inference_config(
     """The config of :func:`export_model`: scope, model, test pipeline and data loader."""
     plain = model.to_dict() if hasattr(model, 'to_dict') else dict(model)
     ours = bool(set(_types(plain)) & set(MODELS.module_dict))
+    plain = _prefixed(plain)
     steps: list[dict[str, Any]] = [{'type': 'LoadImageFromFile'}]
     size = protocol.get('size_by_task', {}).get(task) or protocol.get('size')
     if size:
@@ -82,9 +83,12 @@ def inference_config(
             }
         )
     steps += [{'type': 'LoadAnnotations'}, {'type': 'PackSegInputs'}]
-    config: dict[str, Any] = {'default_scope': 'sfda_bench' if ours else 'mmseg', 'model': plain}
+    config: dict[str, Any] = {'default_scope': 'mmseg', 'model': plain}
     if ours:
         config['custom_imports'] = {'imports': ['sfda_bench.registry']}
+    # MMSegInferencer draws with the visualizer of the config.
+    backends = [{'type': 'LocalVisBackend'}]
+    config['visualizer'] = {'type': 'SegLocalVisualizer', 'vis_backends': backends}
     config['test_pipeline'] = steps
     config['test_dataloader'] = {
         'batch_size': 1,
@@ -104,6 +108,16 @@ def _types(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _types(inner)
+
+
+def _prefixed(value: Any) -> Any:
+    """A config whose types of ours name our scope, so that they are found from mmseg's."""
+    if isinstance(value, Mapping):
+        inner = {key: _prefixed(item) for key, item in value.items()}
+        if inner.get('type') in MODELS.module_dict:
+            inner['type'] = f'{MODELS.scope}.{inner["type"]}'
+        return inner
+    return type(value)(map(_prefixed, value)) if isinstance(value, list | tuple) else value
 
 
 def entry_checkpoint(record: Path | str, runs: Path | str) -> tuple[str, str, str, Path]:
