@@ -42,6 +42,7 @@ SHELL = (
     'sbatch',
     'cat',
     'touch',
+    'docker',
     'grep',
     'ls',
     'cp',
