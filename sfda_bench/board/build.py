@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sfda_bench.atomic import write_all
-from sfda_bench.board import overall
+from sfda_bench.board import agreement, overall
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.export import csv
 from sfda_bench.board.latex import class_table, column_table
@@ -50,8 +50,9 @@ def build(
     reported = with_outside(load_all(reported_folder), [i.record.entry.method for i in items])
     boards = make_boards(items, samples, reported)
     answered = answers(questions(reported), boards)
+    agreed = agreement.agreements(boards, reported, samples)
     files = {
-        'README.md': readme(boards, reported_overview(answered)),
+        'README.md': readme(boards, reported_overview(answered), agreement.section(agreed)),
         overall.NAME: overall.csv(boards),
         SCHEMA: schema_text(),
         'boards/reproduction.md': reproduction_page(answered),
