@@ -12,7 +12,7 @@ from sfda_bench.board.compare import Report
 from sfda_bench.errors import BenchError
 from sfda_bench.paths import RESULTS
 
-TASK = dict(suite='pocket', task='gta5_to_cityscapes')
+TASK = dict(suite='pocket', task='gta5_to_cityscapes', network='deeplabv2_pocket')
 
 
 @pytest.fixture(scope='module')

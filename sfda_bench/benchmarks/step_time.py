@@ -249,12 +249,15 @@ def seconds(work: Callable[[], None], device: str) -> float:
 def measure(stage: dict[str, Any], timing: Timing) -> dict[str, float]:
     """Median seconds of the bare passes and of the step, taken in turns, and their ratio."""
     import torch
+    from mmengine.registry import DefaultScope
 
     torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as folder:
-        adapter = build(stage, timing.network, timing.device, Path(folder))
-    images = torch.randn(timing.batch, 3, *timing.size).to(timing.device)
-    works = [bare(adapter, images), step_of(adapter, stage, images)]
+    # Whatever scope a caller's process has: as in a stage.
+    with DefaultScope.overwrite_default_scope('sfda_bench'):
+        with tempfile.TemporaryDirectory() as folder:
+            adapter = build(stage, timing.network, timing.device, Path(folder))
+        images = torch.randn(timing.batch, 3, *timing.size).to(timing.device)
+        works = [bare(adapter, images), step_of(adapter, stage, images)]
     times: list[list[float]] = [[], []]
     for repeat in range(timing.repeats + 1):
         for work, found in zip(works, times, strict=True):

@@ -86,7 +86,8 @@ def test_a_record_as_the_harness_writes_it_is_taken(ours, tmp_path, capsys):
     path = write(tmp_path, *content())
     assert validate(ours, path) == 0
     said = capsys.readouterr()
-    assert f'{path}: {RECOMPUTED}, mIoU 41.47' in said.out and 'not checked' not in said.out
+    miou = content()[0]['scores']['miou']
+    assert f'{path}: {RECOMPUTED}, mIoU {miou:.2f}' in said.out and 'not checked' not in said.out
     assert not said.err
     assert validate(ours, tmp_path) == 0  # the folder as well
 
@@ -454,9 +455,12 @@ def test_every_page_shows_the_tier_where_a_row_was_not_run_here(ours, mixed):
 
 
 def test_a_board_of_numbers_alone_is_built(tmp_path):
-    write(tmp_path / 'community', told())
+    data = told()
+    write(tmp_path / 'community', data)
     files = build([tmp_path / 'community'], 100)
-    assert f'| {REPORTED} | 1 of 1 | 22.4 | – (1 of 1 seeds: s7 41.5) |' in files['README.md']
+    source, own = f'{data["source"]["miou"]:.1f}', f'{data["scores"]["miou"]:.1f}'
+    row = f'| {REPORTED} | 1 of 1 | {source} | – (1 of 1 seeds: s7 {own}) |'
+    assert row in files['README.md']
     assert f',{REPORTED},7,40,' in files['board.csv']
 
 

@@ -55,7 +55,7 @@ class Archive:
         self.against = folder / 'baseline.yaml'
         self.records = folder / 'records'
         (self.records / 'pocket').mkdir(parents=True)
-        for path in (RESULTS / 'records' / 'pocket').glob('gta5_*__s0.*'):
+        for path in (RESULTS / 'records' / 'pocket').glob('gta5_*__deeplabv2_pocket__*__s0.*'):
             if path.stem.split('__')[2] in ('source_only', 'bn_adapt', 'tent', 'oracle'):
                 shutil.copy(path, self.records / 'pocket')
 
