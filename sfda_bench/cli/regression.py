@@ -101,8 +101,8 @@ def _from_records(
 ) -> tuple[list[Measured], list[Unfinished]]:
     """Records as they stand; their configs and code are known if the plan has the same ids.
 
-    Unless methods are named, those that the suite does not run by default are left out: no run
-    would have them to compare.
+    Unless methods are named, those that the suite does not run by default on a task and network are
+    left out: no run would have them to compare.
     """
     folder = (arguments.records or RESULTS / 'records') / suite
     plan: Plan | None = None
@@ -114,16 +114,20 @@ def _from_records(
     except DataError as error:
         print(f'the data are not here, so configs and code are not noted: {error.found}')
     seeds = parse_seeds(arguments.seed)
-    planned = {entry.key.method for entry in entries.values()}
+    planned = {_place(entry.key) for entry in entries.values()}
     found = [
         (path, record.entry.slug)
         for path, record in load_records(folder)
         if _selected(record.entry, arguments) and (seeds is None or record.entry.seed in seeds)
-        if arguments.method or not planned or record.entry.method in planned
+        if arguments.method or not planned or _place(record.entry) in planned
     ]
     if not found:
         raise BenchError(f'no such records in {folder}', 'records of the suite', 'run the suite')
     return [measure(p, entries.get(slug), plan, store, facts) for p, slug in found], []
+
+
+def _place(key: EntryKey) -> tuple[str, str, str]:
+    return key.task, key.network, key.method
 
 
 def _expected(baseline: Baseline, arguments: argparse.Namespace) -> list[str]:

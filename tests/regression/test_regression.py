@@ -246,6 +246,16 @@ def test_a_baseline_leaves_out_what_the_suite_does_not_run_unless_it_is_named(ar
     assert TENT in cells[0]
 
 
+def test_a_baseline_leaves_out_what_a_network_does_not_run_by_default(archive):
+    """The second network of the suite runs some of the default methods, on one task."""
+    for method in ('tent', 'tent_episodic'):
+        for path in (RESULTS / 'records' / 'pocket').glob(f'gta5_*__segformer_*__{method}__s0.*'):
+            shutil.copy(path, archive.records / 'pocket')
+    assert archive.call('--update') == 0
+    cells = [name for name in files.load(archive.against).sheet.cells if 'segformer' in name]
+    assert cells == [TENT.replace('deeplabv2', 'segformer')]
+
+
 def test_a_baseline_whose_counts_were_exchanged_is_refused(archive, capsys):
     sheet = yaml.safe_load(archive.against.read_text())
     sheet['cells'][TENT]['seeds'][0]['miou'] += 1
