@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from sfda_bench.cli.console import Console, dump, make_console, plan_json, summary_json
+from sfda_bench.cli.parsers.execution import computing
 from sfda_bench.errors import BenchError, require_known
 from sfda_bench.plan.expand import Selection, load_suite, make_plan
 from sfda_bench.plan.model import Plan
@@ -16,6 +17,7 @@ from sfda_bench.run import preflight
 from sfda_bench.run import status as inspect
 from sfda_bench.run.execute import run_plan, todo
 from sfda_bench.run.executors import Executor, make_executor
+from sfda_bench.run.loading import usual_workers
 from sfda_bench.store.runs import Store
 
 Arguments = argparse.Namespace
@@ -35,11 +37,13 @@ def prepare(arguments: Arguments, question: bool = False) -> tuple[Plan, Store]:
         raise BenchError('--all together with --task, --network or --method', 'one of the two')
     methods = [parse_method(text) for text in arguments.method] if arguments.method else None
     seeds = parse_seeds(arguments.seed)
-    selection = Selection(arguments.task, arguments.network, methods, seeds, arguments.all)
+    selection = Selection(
+        arguments.task, arguments.network, methods, seeds, arguments.all, computing(arguments)
+    )
     store = Store(arguments.runs)
     preflight.check_folder(store)
     root = preflight.data_root(load_suite(arguments.suite), arguments.data_root, question)
-    plan_ = make_plan(arguments.suite, selection, root, store, arguments.loader_workers)
+    plan_ = make_plan(arguments.suite, selection, root, store, loaders_of(arguments))
     if arguments.only_missing:
         plan_.entries = [
             e for e in plan_.entries if inspect.record_of(e, arguments.records) is None
@@ -69,7 +73,7 @@ def reproduce(arguments: Arguments) -> int:
         chosen,
         arguments.data_root,
         store,
-        arguments.loader_workers,
+        loaders_of(arguments),
         parse_seeds(arguments.seed),
     )
     if arguments.dry_run:
@@ -86,7 +90,8 @@ def run_prepared(arguments: Arguments, executor: Executor, plan_: Plan, store: S
     if arguments.force is not None:
         plan_.forced = force(plan_, store, arguments.force)
     missing = todo(plan_, store, arguments.records)
-    preflight.check(plan_, missing, store, arguments.records)
+    guard = not getattr(arguments, 'no_guard', False)
+    preflight.check(plan_, missing, store, arguments.records, guard)
     console = make_console(store, missing, quiet=arguments.json)
     console.say(
         f'suite {plan_.suite}: {len(plan_.entries)} entries, {len(plan_.stages)} stages, '
@@ -192,6 +197,15 @@ def devices_of(workers: int | None, gpus_per_stage: int = 1) -> list[str]:
     if gpus:
         return [gpus[i % len(gpus)] for i in range(workers or len(gpus))]
     return ['cpu'] * (workers or len(os.sched_getaffinity(0)))
+
+
+def loaders_of(arguments: Arguments) -> int:
+    """Loader workers of each stage, as given or as usual on this machine."""
+    if arguments.loader_workers is not None:
+        return int(arguments.loader_workers)
+    cores = len(os.sched_getaffinity(0))
+    stages = len(devices_of(getattr(arguments, 'workers', None)))
+    return usual_workers(len(_gpus()), stages, cores)
 
 
 def _gpus() -> list[str]:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     wanted, store = _wanted(arguments), Store(arguments.runs)
     preflight.check_folder(store)
     root = preflight.data_root(wanted.suite, arguments.data_root)
-    plan, pools = plan_sweep(wanted, root, store, arguments.loader_workers)
+    plan, pools = plan_sweep(wanted, root, store, commands.loaders_of(arguments))
     if arguments.dry_run:
         Console(store).plan(plan, todo(plan, store, arguments.records))
         return 0
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = [result_of(pool, plan, store, arguments.records) for pool in pools]
     for pool, one in zip(pools, found, strict=True):
         one.select = list(arguments.select)
-        more = again(wanted, pool, one, seeds, root, store, arguments.loader_workers)
+        more = again(wanted, pool, one, seeds, root, store, commands.loaders_of(arguments))
         if more is not None:
             commands.run_prepared(arguments, executor, more, store)
             one.fresh = fresh_results(one, more, arguments.records)

@@ -15,8 +15,9 @@ from typing import Any
 
 from sfda_bench.errors import require_known
 from sfda_bench.networks.declare import check_classes, check_declaration, check_inference, for_task
-from sfda_bench.plan import black_box, catalog, composition, kinds
+from sfda_bench.plan import black_box, catalog, composition, execution, kinds
 from sfda_bench.plan.chain import Chain, Start, check_files
+from sfda_bench.plan.execution import Execution
 from sfda_bench.plan.graph import StageGraph
 from sfda_bench.plan.kinds import gate, score, source
 from sfda_bench.plan.method import Method
@@ -70,7 +71,7 @@ class EntryPlanner:
                 task=task['name'],
                 network=setup.block['name'],
                 method=method.name,
-                params=composition.params_of(links, params),
+                params=execution.canonical(composition.params_of(links, params)),
                 seed=seed,
                 inference=setup.inference.id if self.suite.get('by_protocol') else '',
             ),
@@ -88,6 +89,7 @@ class EntryPlanner:
             stages = link.method.stages(profile, task['name'], link.params, entry.key.network)
             kinds.check(link.method, stages)
             specs.append(stages)
+        how = [execution.split(link.params)[0] for link in links]
         if entry.skip:
             return
         key = (task['name'], network_name)
@@ -103,14 +105,14 @@ class EntryPlanner:
             whole = number == len(links)
             label = entry.key.label if whole else composition.selector_of(links[:number]).text
             part = replace(setup, method=link.method, label=label)
-            made = [self._stage(part, spec, chain, start) for spec in own]
+            made = [self._stage(part, spec, chain, start, how[number - 1]) for spec in own]
             entry.stages += made
             if not whole:
                 prefix = composition.prefix_of(links[number - 1 :])
                 entry.before |= {i: prefix + self.graph.stages[i].name for i in made}
             parents = [self.graph.stages[i].parents for i in made]
             chain.check(links[:number], whole, parents, self.suite['profile'])
-        self._score(setup, entry, chain)
+        self._score(setup, entry, chain, how[-1])
 
     def _setup(self, task: Mapping[str, Any], network: str, method: Method, seed: int) -> Setup:
         config = for_task(catalog.load('networks', network), task['name'])
@@ -161,7 +163,14 @@ class EntryPlanner:
 
     # --- the method's own -------------------------------------------------------------------------
 
-    def _stage(self, setup: Setup, spec: Mapping[str, Any], chain: Chain, start: Start) -> str:
+    def _stage(
+        self,
+        setup: Setup,
+        spec: Mapping[str, Any],
+        chain: Chain,
+        start: Start,
+        how: Execution,
+    ) -> str:
         """Plan one stage of a method and return its id.
 
         Args:
@@ -171,6 +180,7 @@ class EntryPlanner:
                 :mod:`~sfda_bench.plan.black_box`); and the kind's own.
             chain: What was planned before; changed.
             start: What the method starts from.
+            how: How its networks compute.
         """
         own = copy.deepcopy(dict(spec))
         name = require_known('stage kind', own.pop('kind', kinds.DEFAULT), kinds.in_methods())
@@ -186,6 +196,7 @@ class EntryPlanner:
             reads=references(own),
         )
         draft = kind.draft(setup, own, parent)
+        draft = replace(draft, config=how.changed(draft.config))
         wanted = references(draft.config)
         if chain.named['source'] != start.source:
             check_files(setup.method.name, draft)
@@ -217,7 +228,7 @@ class EntryPlanner:
 
     # --- scores -----------------------------------------------------------------------------------
 
-    def _score(self, setup: Setup, entry: Entry, chain: Chain) -> None:
+    def _score(self, setup: Setup, entry: Entry, chain: Chain, how: Execution) -> None:
         """Plan the scores of an entry: its last one, and those of its curve."""
         if chain.stream is not None:
             name = chain.stream.name
@@ -225,9 +236,10 @@ class EntryPlanner:
             entry.stages.append(self.graph.add(score.draft(setup, spec, chain.named[name])))
             return
         last = score.draft(setup, {'of': self._title(chain.weights)}, chain.weights)
-        entry.stages.append(self.graph.add(last))
+        entry.stages.append(self.graph.add(replace(last, config=how.changed(last.config))))
         for name, stage, at in chain.curve(self.suite.get('curve_stages') == 'all'):
             kept = score.draft(setup, {'of': self._title(stage), 'iteration': at}, stage)
+            kept = replace(kept, config=how.changed(kept.config))
             entry.curve.append((name, at, self.graph.add(kept)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ class Selection:
 
     Without methods and unless ``everything`` is asked for, a suite that names its
     ``default_methods`` has these. Without methods and networks, the networks of its
-    ``default_runs`` run on the tasks named there; any other run of theirs is named.
+    ``default_runs`` run on the tasks named there; any other run of theirs is named. ``settings``
+    are those of :mod:`sfda_bench.plan.execution`, for every method that does not state its own.
     """
 
     tasks: Sequence[str] | None = None
@@ -31,6 +32,7 @@ class Selection:
     methods: Sequence[MethodSelector] | None = None
     seeds: Sequence[int] | None = None
     everything: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_suite(name: str) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def plan_of(
     """:func:`make_plan` of a suite block that need not come from a file."""
     tasks = match('task', selection.tasks, suite['tasks'])
     methods = _methods(selection.methods, suite.get('tracks'))
+    methods = [(method, {**selection.settings, **params}) for method, params in methods]
     left: list[str] = []
     usual = suite.get('default_methods')
     if usual and not selection.methods and not selection.everything:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from sfda_bench.errors import BenchError, require_known
-from sfda_bench.plan import catalog
+from sfda_bench.plan import catalog, execution
 from sfda_bench.plan.changes import apply
 from sfda_bench.plan.rounds import ROUNDS, Rounds, merge
 from sfda_bench.plan.selectors import INIT, MethodSelector, parse_method
@@ -158,7 +158,8 @@ class Method:
             BenchError: A parameter whose name means several things, a value of another type or out
                 of range, two values for one setting, or an unknown profile or preset.
         """
-        chosen, params = self._profile(profile), self.own(params)
+        chosen = self._profile(profile)
+        _, params = execution.split(self.own(params))
         rounds = self._rounds.chosen(params.pop(ROUNDS)) if self._counted(params) else {}
         stages = []
         for base in self._stages:

@@ -96,14 +96,31 @@ def _outline(spec: Any) -> Path | None:
     return Path(folder.name) if lay_out(spec, folder.name) else None
 
 
-def check(plan: Plan, missing: Sequence[Stage], store: Store, records: Path) -> None:
+def check(
+    plan: Plan, missing: Sequence[Stage], store: Store, records: Path, guard: bool = True
+) -> None:
     """Refuse a plan that cannot end well; without anything to run there is nothing to refuse."""
     if not missing:
         return
+    if guard:
+        check_compilers(missing)
     check_packages()
     check_labels(plan, missing)
     check_writable({'stages (--runs)': store.root, 'records (--records)': records / plan.suite})
     check_space(store, missing)
+
+
+def check_compilers(missing: Iterable[Stage]) -> None:
+    """Refuse a compiler that runs in processes of its own where a seal forbids them."""
+    for stage in missing:
+        hooks = stage.config.get('custom_hooks', [])
+        backend = next((hook.get('compile') for hook in hooks if 'compile' in hook), None)
+        if backend == 'inductor' and stage.config['stage'].get('sealed'):
+            raise BenchError(
+                f'compile=inductor in the sealed stage {stage.title}: its compiler is a process',
+                'compile=cudagraphs or compile=aot_eager, which compile inside the stage',
+                '--compile cudagraphs, or --no-guard (the record then says `unguarded`)',
+            )
 
 
 def check_folder(store: Store) -> None:

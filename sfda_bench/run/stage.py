@@ -112,6 +112,7 @@ def _run(config: Any, work_dir: Path, resume: bool) -> None:
     from sfda_bench.engine.checkpoint import RESUME_NAME
     from sfda_bench.networks.checkpoints.weights import check_weights
     from sfda_bench.run.distributed import share_batch
+    from sfda_bench.run.loading import pin, unblock
 
     if not torch.cuda.is_available():
         torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
@@ -127,7 +128,11 @@ def _run(config: Any, work_dir: Path, resume: bool) -> None:
         config.test_cfg.resume = resume
     share_batch(config)
     import_custom(config)
+    if torch.cuda.is_available():
+        pin(config)
     runner = Runner.from_cfg(config)
+    if torch.cuda.is_available():
+        unblock(runner.model)
     if config.load_from and not config.resume:
         check_weights(config.load_from, _network_of(runner.model))
     if not (trains or streams):

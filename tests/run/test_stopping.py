@@ -73,7 +73,8 @@ def variant(store, stage, folder: Path, stop: dict | None = None, **options) -> 
     prepare(stage, store)
     config = Config.fromfile(str(store.path(stage.id) / 'config.py'), import_custom_modules=False)
     config.work_dir = str(folder)
-    config.custom_hooks = [dict(type='StopAfter', **stop)] if stop else []
+    stops = [dict(type='StopAfter', **stop)] if stop else []
+    config.custom_hooks = [*config.get('custom_hooks', []), *stops]
     for key in ('test_evaluator',):
         if key in config:
             config[key].out_dir = str(folder / 'artifacts')
@@ -104,7 +105,12 @@ def streams(pocket_root: Path, tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize(
     ('method', 'images', 'options'),
-    [('tent_online', 8, {}), ('tent_episodic', 8, {}), ('tent_continual', 24, COTTA)],
+    [
+        ('tent_online', 8, {}),
+        ('tent_episodic', 8, {}),
+        ('tent_continual', 24, COTTA),
+        ('tent_continual[precision=bf16]', 24, COTTA),
+    ],
 )
 def test_a_stream_that_was_killed_continues_and_writes_the_same_bytes(
     streams, tmp_path, method, images, options

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from sfda_bench.cli.parsers.execution import add_computing, add_execution
 from sfda_bench.cli.parsing import Command, Parser, completed
 
 #: Whose names a shell completes, and of what else ``list KIND`` tells.
@@ -41,6 +42,7 @@ def _selection(parser: Parser) -> None:
         help='every method of the suite, also those that it leaves out by default',
     )
     add_selectors(what)
+    add_computing(parser)
 
 
 def add_data_root(group: argparse._ActionsContainer) -> None:
@@ -79,56 +81,6 @@ def _places(parser: Parser) -> None:
 
 def _json(parser: Parser) -> None:
     parser.add_argument('--json', action='store_true', help='plain data on standard output')
-
-
-def slurm_time(text: str) -> int:
-    """Minutes of a time in SLURM's forms.
-
-    Raises:
-        ArgumentTypeError: Another form.
-    """
-    from sfda_bench.run.slurm_time import minutes_of
-
-    try:
-        return minutes_of(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is no time of SLURM: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS'
-        ) from None
-
-
-def add_execution(parser: Parser) -> None:
-    """Workers, devices, the executor and SLURM's flags."""
-    how = parser.add_argument_group('how')
-    how.add_argument('--workers', type=int, metavar='N', help='stages at a time (default: cores)')
-    how.add_argument('--gpus-per-stage', type=int, default=1, metavar='N', help='GPUs a stage')
-    how.add_argument(
-        '--loader-workers', type=int, default=0, metavar='N', help='loader workers of each stage'
-    )
-    how.add_argument(
-        '--no-guard', action='store_true', help='do not seal stages; their records say `unguarded`'
-    )
-    how.add_argument('--executor', default='local', help='local (default) or slurm')
-    slurm = parser.add_argument_group('slurm')
-    slurm.add_argument('--slurm-partition', metavar='NAME')
-    slurm.add_argument('--slurm-account', metavar='NAME')
-    slurm.add_argument('--slurm-qos', metavar='NAME')
-    slurm.add_argument(
-        '--slurm-time',
-        type=slurm_time,
-        default=1440,
-        metavar='TIME',
-        help='of a job, as SLURM writes it: minutes, 12:00:00, 1-00:00:00 (default: a day)',
-    )
-    slurm.add_argument(
-        '--detach', action='store_true', help='submit and return; the same command watches later'
-    )
-    slurm.add_argument('--slurm-gpus', type=int, default=0, metavar='N', help='GPUs a stage')
-    slurm.add_argument('--slurm-cpus', type=int, default=2, metavar='N', help='cores a stage')
-    slurm.add_argument('--slurm-mem', type=int, metavar='GB', help='memory a stage')
-    slurm.add_argument(
-        '--slurm-option', nargs='+', default=[], metavar='KEY=VALUE', help='further sbatch options'
-    )
 
 
 def _execution(parser: Parser) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sfda_bench.cli.parsers.suite import AGAIN, add_data_root, add_execution, add_runs, add_suite
+from sfda_bench.cli.parsers.execution import add_execution
+from sfda_bench.cli.parsers.suite import AGAIN, add_data_root, add_runs, add_suite
 from sfda_bench.cli.parsing import Command, Parser, completed
 
 
