@@ -16,6 +16,7 @@ from sfda_bench import interrupts
 from sfda_bench.paths import REPOSITORY
 from sfda_bench.plan.model import Stage
 from sfda_bench.run.executors import Report
+from sfda_bench.run.order import by_longest_way
 from sfda_bench.run.temporary import short_sockets
 from sfda_bench.run.worker import EXIT_BUSY, stage_main
 from sfda_bench.store.runs import State, Store
@@ -57,7 +58,7 @@ class LocalExecutor:
         context = multiprocessing.get_context('forkserver')
         context.set_forkserver_preload(['sfda_bench.run.preload'])
         _start_server(context)
-        waiting = list(stages)
+        waiting = by_longest_way(stages)
         free = list(self.devices)
         running: list[_Running] = []
         self._states = {stage.id: 'planned' for stage in stages}
