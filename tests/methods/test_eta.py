@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from sfda_bench.adapt.certain import CertainEntropyLoss, certain
 from sfda_bench.adapt.entropy import pixel_entropy
 from sfda_bench.methods.eta.adapter import average_prediction
-from sfda_bench.methods.eta.losses import CertainEntropyLoss, certain
 from tests.methods.online_cases import flat, frame, online, saved_and_loaded, state
 
 #: Pixels of the sheet, and as images (2, 1, 5).

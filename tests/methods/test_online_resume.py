@@ -9,7 +9,15 @@ from sfda_bench.store.filenames import RESUME_NAME
 from tests.run.test_stopping import ACDC, StopAfter, streams, variant, written
 
 __all__ = ['StopAfter', 'streams']  # a hook, registered by its import, and a fixture
-METHODS = ['cotta', 'cotta_continual[rounds=2]', 'eta', 'sar', 'sar[form=official]', 'ubna_online']
+METHODS = [
+    'cotta',
+    'cotta_continual[rounds=2]',
+    'dat',
+    'eta',
+    'sar',
+    'sar[form=official]',
+    'ubna_online',
+]
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from sfda_bench.adapt.certain import certain, mean_over
 from sfda_bench.errors import BenchError
-from sfda_bench.methods.eta.losses import certain, mean_over
 from sfda_bench.methods.sar.adapter import ascent
 from tests.methods.helpers import losses_of, plain
 from tests.methods.online_cases import flat, frame, online, saved_and_loaded, state

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from sfda_bench.adapt.certain import certain
 from sfda_bench.adapt.fused import EntropyAndProbability
 from sfda_bench.adapt.online import OnlineAdapter
-from sfda_bench.methods.eta.losses import certain
 from sfda_bench.registry import MODELS
 
 
@@ -45,7 +45,7 @@ class ETA(OnlineAdapter):
     An image: the forward pass predicts it; of its pixels those are chosen whose entropy is below a
     margin and whose probabilities are not similar to their running average; the average moves
     towards them; the loss ``entropy``
-    (:class:`~sfda_bench.methods.eta.losses.CertainEntropyLoss`, which has the margin) of them, and
+    (:class:`~sfda_bench.adapt.certain.CertainEntropyLoss`, which has the margin) of them, and
     a step. Where none is chosen, there is no step.
 
     Args:

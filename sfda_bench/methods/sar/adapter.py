@@ -18,10 +18,10 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
+from sfda_bench.adapt.certain import certain, mean_over
 from sfda_bench.adapt.entropy import pixel_entropy
 from sfda_bench.adapt.online import OnlineAdapter
 from sfda_bench.errors import BenchError, require_known
-from sfda_bench.methods.eta.losses import certain, mean_over
 from sfda_bench.registry import MODELS
 
 
@@ -39,7 +39,7 @@ class SAR(OnlineAdapter):
 
     1. The forward pass predicts it; the pixels whose entropy is below a margin are certain. The
        gradient of their mean entropy leads uphill, to a point at distance ``radius``.
-    2. The loss ``entropy`` (:class:`~sfda_bench.methods.eta.losses.CertainEntropyLoss`, which has
+    2. The loss ``entropy`` (:class:`~sfda_bench.adapt.certain.CertainEntropyLoss`, which has
        the margin) there, over those of them that are still certain. Its gradient moves the weights
        that step 1 began with.
     3. Where the running average of that loss falls below ``reset_below``, everything returns to
