@@ -30,11 +30,12 @@ WORLD = WorldSpec(
 SUITE = """
 suite = dict(
     name='ten', title='Ten iterations', tasks=['gta5_to_cityscapes'], networks=[{network!r}],
-    seeds=[0], profile='paper', inference={inference!r}, source=dict(iters=1, batch_size=1, init=None),
+    seeds=[0], profile='paper', inference={inference!r},
+    source=dict(iters=1, batch_size=1, init=None),
     input_size=dict(gta5=(512, 256), cityscapes=(512, 256)),
 )
 """
-INFERENCE = {'deeplabv2_r101': 'dlv2_caffe', 'segformer_b0': 'daformer'}
+INFERENCE = {'deeplabv2_r101': 'pocket', 'segformer_b0': 'daformer'}
 #: Mixing, contrast over a batch or batch statistics of the head need a second image.
 BATCH = {'stvm': 2, 'atp': 2, 'atp_teach': 2, 'atp_blackbox': 2, 'hcl': 2}
 
