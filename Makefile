@@ -15,7 +15,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 junit = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 reports = $(if $(REPORTS),--junit $(REPORTS)/$(1).xml --summary $(REPORTS)/$(1).md)
 
-.PHONY: help install suite test board docs lint format types check fast pocket posix gpu slow nightly clean
+.PHONY: help install suite test board docs lint format types check fast pocket posix wheel gpu slow nightly clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ posix: $(STAMP)  ## a quick part in the locale C, whose encoding is ASCII
 	$(POSIX) $(BIN)/python tools/run_suite.py plan --task $(POCKET_TASK) > /dev/null
 	$(POSIX) $(BIN)/python tools/make_leaderboard.py --check
 	$(POSIX) $(BIN)/python -m pytest tests/test_text.py tests/plan/test_identity.py
+
+wheel: $(STAMP)  ## the wheel in an empty environment: list, plan, a tiny suite
+	bash .ci/wheel $(BIN)/python
 
 GATES = tests/run/test_gate.py tests/networks/test_gate.py tests/networks/test_cgnet.py
 gpu: $(STAMP)  ## tier 3: source gates and GPU tests (SFDA_DATA_ROOT: real data and weights)

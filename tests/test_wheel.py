@@ -71,10 +71,15 @@ def test_every_file_is_in_it(wheel):
 def test_it_lists_what_the_checkout_has(unpacked, tmp_path):
     told = run('-m', 'sfda_bench.cli.main', 'list', 'methods', at=tmp_path, path=unpacked)
     assert [line.split()[0] for line in told.splitlines()[2:]] == catalog.names('methods')
-    where = 'from sfda_bench import paths; print(paths.PACKAGE, paths.RESULTS)'
+    where = (
+        'from sfda_bench import paths; from sfda_bench.run.preflight import rendered_root; '
+        'print(paths.PACKAGE, paths.RESULTS, rendered_root())'
+    )
     assert run('-c', where, at=tmp_path, path=unpacked).split() == [
         str(unpacked / 'sfda_bench'),
         str(tmp_path / 'results'),
+        # a sealed stage may read the software, so data in it would not be out of its reach
+        str(tmp_path / 'data' / 'pocket'),
     ]
 
 

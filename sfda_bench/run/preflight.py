@@ -15,10 +15,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from sfda_bench import paths
 from sfda_bench.data.layout import list_split, require_root
 from sfda_bench.data.lists import read_list
 from sfda_bench.errors import BenchError, DataError
-from sfda_bench.plan import catalog
 from sfda_bench.plan.model import Plan, Stage
 from sfda_bench.plan.setup import fingerprint
 from sfda_bench.run.status import precedents
@@ -80,7 +80,7 @@ def data_root(suite: Mapping[str, Any], given: Path | None, question: bool = Fal
 
 def rendered_root() -> Path:
     """Where suites that render their data put them."""
-    return catalog.CONFIG_ROOT.parent / 'data' / 'pocket'
+    return paths.WORK / 'data' / 'pocket'
 
 
 def shown_root(root: Path, given: Path | None) -> Path:

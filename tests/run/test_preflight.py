@@ -162,7 +162,7 @@ def test_the_variable_does_not_touch_a_suite_that_renders(drawn, tmp_path, monke
     real = tmp_path / 'real'
     (real / 'gta5' / 'images').mkdir(parents=True)
     monkeypatch.setenv('SFDA_DATA_ROOT', str(real))
-    monkeypatch.setattr(preflight.catalog, 'CONFIG_ROOT', tmp_path / 'checkout' / 'configs')
+    monkeypatch.setattr(preflight.paths, 'WORK', tmp_path / 'checkout')
     suite = {'name': 'drawn', 'renders': {'size': (48, 96), 'counts': {'gta5/train': 1}}}
     found = preflight.data_root(suite, None)
     assert found == tmp_path / 'checkout/data/pocket'
