@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sfda_bench.board import ablations
 from sfda_bench.board.explain import explain
 from sfda_bench.board.loading import unique
 from sfda_bench.board.markdown import NOTE, heading, main_table, protocol_line
@@ -31,6 +32,7 @@ def board_page(board: Board, reported: Mapping[str, ReportedFile]) -> str:
         '[BibTeX](methods.bib)',
         protocol_line(board),
         main_table(board),
+        ablations.section(board),
         '## Per class (IoU, mean over seeds)\n\n' + class_table(board),
         class_interval_table(board),
         condition_table(board),

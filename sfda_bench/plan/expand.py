@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sfda_bench.plan import catalog, composition
 from sfda_bench.plan.entry import EntryPlanner
 from sfda_bench.plan.method import Method
 from sfda_bench.plan.model import Plan
-from sfda_bench.plan.selectors import MethodSelector, match
+from sfda_bench.plan.selectors import MethodSelector, match, parse_method
 from sfda_bench.store.runs import Store
 
 
@@ -21,6 +21,7 @@ from sfda_bench.store.runs import Store
 class Selection:
     """What the user asked for; ``None`` = everything the suite has.
 
+    A suite that states ``methods``, with settings perhaps, has these unless the user names some.
     Without methods and unless ``everything`` is asked for, a suite that names its
     ``default_methods`` has these. Without methods and networks, the networks of its
     ``default_runs`` run on the tasks named there; any other run of theirs is named. ``settings``
@@ -71,6 +72,8 @@ def plan_of(
     workers: int = 0,
 ) -> Plan:
     """:func:`make_plan` of a suite block that need not come from a file."""
+    if not selection.methods and suite.get('methods'):
+        selection = replace(selection, methods=[parse_method(text) for text in suite['methods']])
     tasks = match('task', selection.tasks, suite['tasks'])
     methods = _methods(selection.methods, suite.get('tracks'))
     methods = [(method, {**selection.settings, **params}) for method, params in methods]

@@ -212,3 +212,11 @@ def test_a_chain_runs_where_all_its_methods_do_and_is_refused_where_they_share_n
         planned('cbst[init=intrada]')
     chosen = planned('cbst[init=intrada]', networks=[MULTI])
     assert networks_of(chosen) == [('cbst', MULTI)]
+
+
+def test_a_suite_that_states_methods_has_these_unless_some_are_named(bench):
+    text = Path(bench.suite).read_text()
+    Path(bench.suite).write_text(f"{text}\nsuite.update(methods=['tent', 'tent[iters=3]'])\n")
+    labels = lambda plan: [entry.key.label for entry in plan.entries]  # noqa: E731
+    assert labels(bench.plan()) == ['tent', 'tent[iters=3]']
+    assert labels(bench.plan('cbst')) == ['cbst']

@@ -1,0 +1,46 @@
+# What a part of a method is worth, and what a loss comes from: settings against the method as it
+# is, on the pocket world, three seeds, with paired differences on the board. The last group asks
+# what the number format changes. Stages are shared with the pocket suite.
+suite = dict(
+    name='ablate',
+    title='Ablations (pocket world)',
+    tasks=['gta5_to_cityscapes'],
+    networks=['deeplabv2_pocket'],
+    seeds=[0, 1, 2],
+    methods=[
+        'source_only',
+        'oracle',
+        'bn_adapt',
+        # from recomputed statistics instead of the source's
+        'self_training',
+        'self_training[init=bn_adapt]',
+        'cbst',
+        'cbst[init=bn_adapt]',
+        'crst_mrkld',
+        'crst_mrkld[init=bn_adapt]',
+        'dt_st',
+        'dt_st[init=bn_adapt]',
+        'dt_st[weight_negative=0]',
+        'iapc',
+        'iapc[init=bn_adapt]',
+        'iapc[weight_entropy=0]',
+        'iapc[weight_importance=0]',
+        'iapc[weight_enhanced=0,weight_symmetric=0]',
+        'stvm',
+        'stvm[init=bn_adapt]',
+        'stvm[variant=mean_teacher]',
+        'stvm[variant=reliability]',
+        'stvm[variant=uniform_mix]',
+        'stvm[variant=threshold]',
+        # number format
+        'tent',
+        'source_only[precision=bf16]',
+        'tent[precision=bf16]',
+        'cbst[precision=bf16]',
+        'iapc[precision=bf16]',
+        'stvm[precision=bf16]',
+    ],
+    profile='pocket',
+    inference='pocket',
+    renders=dict(),
+)
