@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sfda_bench.atomic import write_all
-from sfda_bench.board import agreement, overall
+from sfda_bench.board import agreement, benchmarks, overall
 from sfda_bench.board.boards import make_boards
 from sfda_bench.board.export import csv
 from sfda_bench.board.latex import class_table, column_table
@@ -22,6 +22,7 @@ from sfda_bench.board.site import pages as site_pages
 from sfda_bench.errors import BenchError
 from sfda_bench.paths import RESULTS, SHIPPED
 from sfda_bench.scoring.statistics import SAMPLES
+from sfda_bench.store.benchmark import load_benchmarks
 from sfda_bench.store.schema import schema_text
 
 SITE = 'site'
@@ -37,6 +38,7 @@ def build(
     samples: int = SAMPLES,
     reported_folder: Path = REPORTED,
     site: Path = RESULTS / SITE,
+    benchmarked: Path = RESULTS / benchmarks.FOLDER,
 ) -> dict[str, str]:
     """All generated files: path relative to the output folder -> text.
 
@@ -45,6 +47,7 @@ def build(
         samples: Bootstrap samples.
         reported_folder: Folder of reported numbers.
         site: Folder of the site, for the galleries that lie in it.
+        benchmarked: Folder of the records of benchmarks.
     """
     items = load_items(records)
     reported = with_outside(load_all(reported_folder), [i.record.entry.method for i in items])
@@ -55,6 +58,7 @@ def build(
         'README.md': readme(boards, reported_overview(answered), agreement.section(agreed)),
         overall.NAME: overall.csv(boards),
         SCHEMA: schema_text(),
+        benchmarks.NAME: benchmarks.page(load_benchmarks(benchmarked)),
         'boards/reproduction.md': reproduction_page(answered),
         'boards/methods.bib': bibtex(boards),
     }

@@ -34,7 +34,7 @@ def readme(boards: Sequence[Board], reported: str, agreement: str = '') -> str:
         blocks.append(overview(boards))
     blocks.append(
         'All rows as [one table](board.csv), the [JSON schema](record.schema.json) of records, '
-        '[BibTeX](boards/methods.bib) of the methods shown.'
+        '[BibTeX](boards/methods.bib) of the methods shown, [benchmarks](benchmarks.md) of speed.'
     )
     for suite, found in groupby(boards, key=lambda board: board.key.suite):
         blocks += [f'## Suite `{suite}`', SUITES.get(suite, '').rstrip()]

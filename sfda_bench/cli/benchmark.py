@@ -164,3 +164,25 @@ def validators(args: argparse.Namespace) -> int:
         print(f'  ratio              {found["ratio"]:7.1f}')
         print(f'  kept of an image   {found["bytes_an_image"]:7.0f} bytes')
     return 0 if found['seconds'] < room.SECONDS else 1
+
+
+def everything(args: argparse.Namespace) -> int:
+    """All benchmarks one after the other; exit code 1 if a promise is not kept."""
+    from sfda_bench.benchmarks import suite
+    from sfda_bench.run.collect import commit
+
+    broken, state = [], commit()
+    wanted = suite.chosen(args.only)
+    for number, benchmark in enumerate(wanted, 1):
+        if args.only_missing and (args.out / f'{benchmark.name}.json').is_file():
+            print(f'[{number}/{len(wanted)}] {benchmark.name}: measured before', flush=True)
+            continue
+        print(f'[{number}/{len(wanted)}] {benchmark.name}', flush=True)
+        record = suite.run(benchmark, args.out, args.quick, state)
+        for ratio in record.ratios:
+            mark = {True: 'ok', False: 'NOT MET', None: ''}[ratio.met]
+            print(f'  {ratio.what:60} {ratio.value:8.3f}  {mark}', flush=True)
+            broken += [ratio.what] if ratio.met is False else []
+        print(f'  {record.seconds:.0f} s', flush=True)
+    print(f'records: {args.out}\npage:    python tools/make_leaderboard.py')
+    return 1 if broken else 0

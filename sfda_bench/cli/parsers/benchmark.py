@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sfda_bench.cli.parsing import Command, Parser, completed
+from sfda_bench.paths import RESULTS
 
 
 def _json(parser: Parser) -> None:
@@ -52,10 +55,30 @@ def _validators(parser: Parser) -> None:
     _json(parser)
 
 
+def _all(parser: Parser) -> None:
+    parser.add_argument('--only', nargs='+', metavar='NAME', help='these of them')
+    parser.add_argument('--quick', action='store_true', help='less of everything')
+    parser.add_argument(
+        '--only-missing', action='store_true', help='leave those that have a record'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=RESULTS / 'benchmarks',
+        metavar='DIR',
+        help='folder of the records (default: results/benchmarks)',
+    )
+
+
 BENCHMARK = Command(
     'benchmark', 'measure the claims of speed, each as a ratio in one run',
     examples=('scoring --images 1',),
     parts=(
+        Command(
+            'all', 'run all of them and write their records', 'benchmark:everything', _all,
+            examples=('', '--only scoring validators --quick'),
+            more='exit code: 1 if a promise is not kept',
+        ),
         Command(
             'data', 'decoding throughput of each reader as a ratio to plain decoding',
             'benchmark:data', _data, examples=('', '--data-root /data --images 50'),

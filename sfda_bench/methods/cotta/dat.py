@@ -136,7 +136,7 @@ class DAT(CoTTA):
             self.left = dict(zip(self.chosen, self._gradients(losses['sure']), strict=True))
         self.images += 1
         self._step(optim_wrapper)
-        self.loss_value = sum(losses.values()).detach()
+        self.loss_value = (losses['unsure'] + losses['sure']).detach()
         self._after_step()
         return logits.detach()
 
