@@ -54,8 +54,9 @@ def build(
     boards = make_boards(items, samples, reported)
     answered = answers(questions(reported), boards)
     agreed = agreement.agreements(boards, reported, samples)
+    swept = (site.parent / 'sweeps' / 'README.md').is_file()
     files = {
-        'README.md': readme(boards, reported_overview(answered), agreement.section(agreed)),
+        'README.md': readme(boards, reported_overview(answered), agreement.section(agreed), swept),
         overall.NAME: overall.csv(boards),
         SCHEMA: schema_text(),
         benchmarks.NAME: benchmarks.page(load_benchmarks(benchmarked)),
