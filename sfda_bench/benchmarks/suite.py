@@ -78,6 +78,13 @@ def _steps(found: Mapping[str, Any]) -> list[Ratio]:
     ]  # fmt: skip
 
 
+def _memory(found: Mapping[str, Any]) -> list[Ratio]:
+    return [
+        Ratio(what=f'memory of a step of {name}: forecast against measured', value=row['ratio'])
+        for name, row in sorted(found.items())
+    ]
+
+
 BENCHMARKS = (
     Benchmark('scoring', 'Scoring', ('scoring',), ('--images', '1'), _scoring),
     Benchmark(
@@ -89,6 +96,9 @@ BENCHMARKS = (
     ),
     Benchmark('thresholds', 'Thresholds', ('thresholds',), ('--maps', '50'), _thresholds),
     Benchmark('data', 'Decoding', ('data',), ('--images', '4'), _readers),
+    Benchmark(
+        'memory', 'Forecast of memory, CGNet, 256 x 512', ('memory',), ('--method', 'tent'), _memory
+    ),
     Benchmark(
         'methods_cgnet', 'Steps of methods, CGNet, 256 x 512', ('methods', '--repeats', '3'),
         ('--repeats', '1'), _steps,

@@ -94,6 +94,24 @@ def methods(args: argparse.Namespace) -> int:
     return int(max(row['ratio'] for row in results.values()) > step_time.LIMIT)
 
 
+def memory(args: argparse.Namespace) -> int:
+    """The forecast of memory against the allocator's peak, a step each."""
+    from sfda_bench.benchmarks import step_time
+    from sfda_bench.benchmarks.memory import measure
+
+    step_time.prepare_process()
+    timing = step_time.Timing(args.network, tuple(args.size), args.batch)
+    results = {}
+    for name, stage in step_time.stages_of(args.method):
+        row = results[name] = measure(stage, timing)
+        if not args.json:
+            sizes = f'{row["forecast"] / 2**20:8.0f} MB  measured {row["measured"] / 2**20:8.0f} MB'
+            print(f'{name:28} forecast {sizes}  ratio {row["ratio"]:.2f}', flush=True)
+    if args.json:
+        print(json.dumps(results))
+    return 0
+
+
 def scoring(args: argparse.Namespace) -> int:
     """Scoring against the reference evaluator."""
     from sfda_bench.benchmarks.scoring import measure

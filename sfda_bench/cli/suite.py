@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from sfda_bench.cli.console import Console, dump, make_console, plan_json, summary_json
+from sfda_bench.cli.forecast import ahead_of, forecast_json, forecast_text
 from sfda_bench.cli.parsers.execution import computing
 from sfda_bench.errors import BenchError, require_known
 from sfda_bench.plan.expand import Selection, load_suite, make_plan
@@ -153,8 +154,10 @@ def plan(arguments: Arguments) -> int:
     preflight.check(plan_, missing, store, arguments.records)
     cost = inspect.predict_cost(missing, store)
     root = preflight.shown_root(plan_.data_root, arguments.data_root)
+    ahead = ahead_of(arguments, missing)
     if arguments.json:
-        dump({**plan_json(plan_, store, missing), 'data_root': str(root), 'cost': cost})
+        found = {**plan_json(plan_, store, missing), 'data_root': str(root), 'cost': cost}
+        dump(found | ({'forecast': forecast_json(ahead)} if ahead is not None else {}))
         return 0
     console = Console(store)
     console.plan(plan_, missing)
@@ -164,6 +167,8 @@ def plan(arguments: Arguments) -> int:
             f'expected: {cost["seconds"] / 3600:.2f} device hours and {cost["disk_mb"]:.0f} MB for '
             f'{known} stages that ran before; {cost["unknown"]} have no precedent'
         )
+    if ahead is not None:
+        console.say(forecast_text(ahead, arguments.device, arguments.utilisation))
     return 0
 
 

@@ -37,6 +37,16 @@ def _methods(parser: Parser) -> None:
     _json(parser)
 
 
+def _memory(parser: Parser) -> None:
+    methods = parser.add_argument('--method', nargs='+', help='methods (default: all)')
+    completed(methods, 'methods')
+    network = parser.add_argument('--network', default='cgnet', help='network (default cgnet)')
+    completed(network, 'networks')
+    parser.add_argument('--size', type=int, nargs=2, default=(256, 512), metavar=('H', 'W'))
+    parser.add_argument('--batch', type=int, default=2, help='images a branch (default 2)')
+    _json(parser)
+
+
 def _scoring(parser: Parser) -> None:
     parser.add_argument('--images', type=int, default=3, help='2048 x 1024 images (default 3)')
     parser.add_argument('--repeat', type=int, default=5, help='timed rounds, the best counts')
@@ -89,6 +99,10 @@ BENCHMARK = Command(
         Command(
             'engine', 'time a cached call over many entries, and the start of a stage',
             'benchmark:engine', _engine, examples=('--entries 100',),
+        ),
+        Command(
+            'memory', "compare the forecast of a step's memory with the allocator's peak",
+            'benchmark:memory', _memory, examples=('--method tent cbst',),
         ),
         Command(
             'methods', "compare each method's step with the bare passes that it needs",

@@ -111,6 +111,23 @@ def _run(parser: Parser) -> None:
     _json(parser)
 
 
+def _plan(parser: Parser) -> None:
+    _run(parser)
+    ahead = parser.add_argument_group('forecast')
+    ahead.add_argument(
+        '--device',
+        metavar='NAME',
+        help='memory and hours on it, e.g. rtx3090, a100-40gb',
+    )
+    ahead.add_argument(
+        '--utilisation',
+        type=float,
+        default=0.3,
+        metavar='SHARE',
+        help="of the device's dense rate (default 0.3, an assumption)",
+    )
+
+
 def _with_json(parser: Parser) -> None:
     _looks(parser)
     _json(parser)
@@ -197,8 +214,11 @@ COMMANDS = (
     RUN,
     Command(
         'plan', 'print entries and stages, cached or to run, and what they will cost',
-        'suite:plan', _run,
-        examples=("--task gta5_to_cityscapes --method 'tent[lr=1e-3,iters=20]'",),
+        'suite:plan', _plan,
+        examples=(
+            "--task gta5_to_cityscapes --method 'tent[lr=1e-3,iters=20]'",
+            '--method tent --device a100-40gb',
+        ),
         description='Print entries and stages, cached or to run, and what they will cost.\n'
         'Takes the flags of run, so that a call can be looked at first; nothing starts.',
         again=AGAIN,
