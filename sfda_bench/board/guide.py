@@ -57,6 +57,12 @@ scores it on the CamVid test split (11 classes, 480x360). **Good for**: comparin
 images with hardware anyone has. **Not good for**: comparison with published tables, which use
 other data and networks.
 """,
+    'ablate': """\
+The ablate suite sets methods beside themselves with a setting changed, on the pocket world: without
+a part, from recomputed batch-norm statistics instead of the source's, in another number format. Its
+board has a table of paired differences. **Good for**: finding out what a loss or a gain comes from
+there. **Not good for**: the worth of a part on real images.
+""",
     'paper': """\
 The paper suite uses the full data sets, networks and schedules of the literature; only its
 numbers are compared with reported ones.
