@@ -121,7 +121,9 @@ def _state(row: Row) -> list[tuple[str, str]]:
         found.append((f'data guard {", ".join(verdicts)}', ''))
     given = _all(row, lambda item: item.record.guard.given)
     if given and row.track != 'uda':
-        found.append((f'{", ".join(verdicts)}, given files of a user', ', '.join(given)))
+        # the files in the finding: rows that were given the same ones share a line
+        told = f'{", ".join(verdicts)}, given files of a user, {", ".join(given)}'
+        found.append((told, ''))
     for model in _all(row, lambda item: [item.record.predict_on]):
         if model not in ('student', 'source'):
             found.append((f'predicts with its {model}', ''))
