@@ -91,6 +91,11 @@ RULES: dict[str, Rule] = {
          'confidence_share', 'TeacherStudentViews.colour'),
         SHARE,
     ),
+    **dict.fromkeys(('DAT.tensors',), COUNT),
+    **dict.fromkeys(('DAT.search',), WHOLE),
+    **dict.fromkeys(('DAT.low', 'DAT.high'), SHARE),
+    **dict.fromkeys(('DAT.rate_decay',), PART),
+    **dict.fromkeys(('DAT.ratios',), POSITIVES),
     **dict.fromkeys(('discount', 'share_start'), POSITIVE),
     **dict.fromkeys(('portion', 'easy_portion'), PART),
     **dict.fromkeys(
