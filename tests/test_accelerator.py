@@ -83,7 +83,8 @@ def test_an_image_waits_for_the_host_once_where_it_is_written(kind, images):
 
 def test_only_images_are_copied_to_the_device(images):
     for name, found in images.items():
-        branches = {'label: hcl label': 2, 'label: iapc label': 3}.get(name, 1) + (name in MORE[-1:])
+        branches = {'label: hcl label': 2, 'label: iapc label': 3}.get(name, 1)
+        branches += name in MORE[-1:]
         if not name.startswith('gate: '):  # it moves its network for every variant
             assert sum(found['transfers'].values()) == branches, (name, found['transfers'])
 
