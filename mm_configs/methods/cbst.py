@@ -26,8 +26,8 @@ card = dict(
     ],
     choices=[
         "Labels are made with the source's batch-norm statistics: from recomputed ones "
-        '(init=bn_adapt) CBST has 12.9 points more [10.2, 15.5], CRST-MRKLD 11.0 [8.6, 13.4] on the '
-        'pocket world (GTA5, suite ablate).',
+        '(init=bn_adapt) CBST has 12.9 points more [10.2, 15.5], CRST-MRKLD 11.0 [8.6, 13.4] on '
+        'the pocket world (GTA5, suite ablate).',
         'Rank floor(p N) and equality kept, as in the code; the paper says round and strict.',
         'Round 0 shares thresholds and labels with crst_mrkld, thresholds with crst_lrent.',
         'The short rate was lowered once, from 5e-4, when the first pocket run fell 8.8 mIoU below '
