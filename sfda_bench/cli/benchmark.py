@@ -18,7 +18,9 @@ from sfda_bench.errors import BenchError
 def data(args: argparse.Namespace) -> int:
     """Decoding; exit code 1 if a reader is slower than it should be."""
     from sfda_bench.benchmarks import decoding
+    from sfda_bench.stack import import_stack
 
+    import_stack()  # what its packages print while they are imported is no result
     results = _decoding(args)
     if args.json:
         print(json.dumps([{**asdict(r), 'ratio': r.ratio} for r in results], indent=2))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from sfda_bench.benchmarks import suite
@@ -9,6 +14,8 @@ from sfda_bench.board.benchmarks import page
 from sfda_bench.cli.main import main
 from sfda_bench.errors import BenchError
 from sfda_bench.store.benchmark import Ratio, load_benchmarks
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_records_and_page_of_a_quick_run(tmp_path, capsys):
@@ -52,3 +59,11 @@ def test_unknown_names_and_damaged_records_are_named(tmp_path):
 
 def test_without_records_the_page_says_so():
     assert 'Nothing was measured yet' in page([])
+
+
+def test_what_is_printed_as_json_is_json_alone():
+    call = [sys.executable, '-m', 'sfda_bench.cli.main', 'benchmark', 'data', '--json']
+    call += ['--images', '1', '--repeats', '1']
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, encoding='utf-8')
+    found = json.loads(done.stdout)
+    assert found and all(row['ratio'] > 0 for row in found)
