@@ -220,6 +220,7 @@ def _source(record: Record, sent: Mapping[Path, Record], known: Known) -> Iterat
 
 
 def is_source(record: Record) -> bool:
-    """Whether a record is of a source model as it is: nothing was adapted."""
+    """Whether a record is of a source model as it is: not adapted, nor in another number format."""
     kinds = {stage.kind for stage in record.stages}
-    return bool(kinds) and kinds <= {'source', 'score'} and record.track == 'bound'
+    plain = record.track == 'bound' and not record.entry.params
+    return bool(kinds) and kinds <= {'source', 'score'} and plain
